@@ -1,0 +1,3 @@
+from rostra.app.cli import main
+
+main()
