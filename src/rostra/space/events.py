@@ -1,0 +1,236 @@
+"""What has happened to a Space. Facts: they cannot be refused, only appended and folded.
+
+On the record each is a JSON object {"type": …, fields…}. A type that this version does not know is kept as Unknown,
+so that an older reader can follow a newer record.
+"""
+
+import json
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+from rostra.kernel.ids import SeatId
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. `by` is who did it: "operator", "system" or a seat's id."""
+
+    type: ClassVar[str]
+
+    def to_json(self) -> bytes:
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return json.dumps({"type": self.type, **plain}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled(Event):
+    """The Space exists. `starts_us`: wall microseconds, or None where no time was promised."""
+
+    type: ClassVar[str] = "scheduled"
+    title: str
+    host_name: str
+    starts_us: int | None
+    auto_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edited(Event):
+    type: ClassVar[str] = "edited"
+    title: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    type: ClassVar[str] = "opened"
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed(Event):
+    type: ClassVar[str] = "delayed"
+    starts_us: int
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class WentLive(Event):
+    type: ClassVar[str] = "went_live"
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageLeft(Event):
+    """Nobody sends sound any more. `why`: "all left", "connection lost" or "restart"."""
+
+    type: ClassVar[str] = "stage_left"
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageReturned(Event):
+    type: ClassVar[str] = "stage_returned"
+    away_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    type: ClassVar[str] = "ended"
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Event):
+    type: ClassVar[str] = "cancelled"
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatInvited(Event):
+    """A personal link was made. `role`: "host" or "speaker". Only the hash of its secret is on the record."""
+
+    type: ClassVar[str] = "seat_invited"
+    seat: SeatId
+    name: str
+    role: str
+    token_hash: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRenewed(Event):
+    """A further secret for the same seat. `keep_old`: earlier links go on working."""
+
+    type: ClassVar[str] = "link_renewed"
+    seat: SeatId
+    token_hash: str
+    keep_old: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRemoved(Event):
+    type: ClassVar[str] = "seat_removed"
+    seat: SeatId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerJoined(Event):
+    """`via`: "browser" or "whip"."""
+
+    type: ClassVar[str] = "speaker_joined"
+    seat: SeatId
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerLeft(Event):
+    """`why`: "left", "connection lost", "removed", "replaced", "ended" or "restart"."""
+
+    type: ClassVar[str] = "speaker_left"
+    seat: SeatId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Muted(Event):
+    type: ClassVar[str] = "muted"
+    seat: SeatId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmuted(Event):
+    type: ClassVar[str] = "unmuted"
+    seat: SeatId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnmuteAsked(Event):
+    type: ClassVar[str] = "unmute_asked"
+    seat: SeatId
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking(Event):
+    """Who is heard from now on: the turns of speech."""
+
+    type: ClassVar[str] = "speaking"
+    seats: tuple[SeatId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Event):
+    """Listeners at this moment, and how they were counted."""
+
+    type: ClassVar[str] = "counted"
+    now: int
+    peak: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageRestarted(Event):
+    """The process that holds the stage came back. `filled_s`: seconds of silence put in so that no time is missing."""
+
+    type: ClassVar[str] = "stage_restarted"
+    filled_s: float
+    cut_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLow(Event):
+    """The record will not fit much longer."""
+
+    type: ClassVar[str] = "disk_low"
+    minutes_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFine(Event):
+    type: ClassVar[str] = "disk_fine"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown(Event):
+    """An event of a later version, kept as it was read."""
+
+    type: ClassVar[str] = "unknown"
+    text: str
+
+    def to_json(self) -> bytes:
+        return self.text.encode()
+
+
+EVENTS: Final[dict[str, type[Event]]] = {
+    one.type: one
+    for one in (
+        Scheduled, Edited, Opened, Delayed, WentLive, StageLeft, StageReturned, Ended, Cancelled, SeatInvited,
+        LinkRenewed, SeatRemoved, SpeakerJoined, SpeakerLeft, Muted, Unmuted, UnmuteAsked, Speaking, Counted,
+        StageRestarted, DiskLow, DiskFine,
+    )
+}  # fmt: skip
+
+
+def from_json(body: bytes) -> Event:
+    """The event that `Event.to_json` wrote.
+
+    Raises:
+        ValueError: not a JSON object with a type, or a known type with missing or other fields.
+    """
+    plain: Any = json.loads(body)
+    if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
+        raise ValueError("an event must be a JSON object with a type")
+    kind = EVENTS.get(plain.pop("type"))
+    if kind is None:
+        return Unknown(body.decode())
+    known = {one.name for one in fields(kind)}
+    if set(plain) != known:
+        raise ValueError(f"{kind.type}: fields {sorted(set(plain) ^ known)} are missing or unknown")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
