@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rostra.codec import opus
+
+
+def tone(frames: int, hz: float = 440.0) -> list[opus.Samples]:
+    t = np.arange(frames * opus.FRAME_SAMPLES) / opus.SAMPLE_RATE
+    return list(np.split((0.4 * np.sin(2 * np.pi * hz * t)).astype(np.float32), frames))
+
+
+def test_what_goes_in_comes_out_at_the_same_level_after_the_stated_delay() -> None:
+    encoder, decoder = opus.Encoder(48_000), opus.Decoder()
+    sent = tone(20)
+    heard = np.concatenate([decoder.decode(encoder.encode(frame)) for frame in sent])
+    shifted = np.concatenate(sent)[: heard.size - encoder.delay_samples]
+    tail = slice(4800, None)
+    assert np.corrcoef(shifted[tail], heard[encoder.delay_samples :][tail])[0, 1] > 0.99
+    assert abs(float(np.std(heard[9600:])) - float(np.std(shifted[9600:]))) < 0.02
+
+
+def test_one_lost_packet_is_recovered_from_the_next_one() -> None:
+    encoder, decoder = opus.Encoder(32_000, expected_loss_pct=20, tuned_for="voice"), opus.Decoder()
+    packets = [encoder.encode(frame) for frame in tone(30, hz=180)]
+    for packet in packets[:20]:
+        decoder.decode(packet)
+    recovered = decoder.recover(packets[21])
+    assert recovered.shape == (960,)
+    assert float(np.std(recovered)) > 0.1
+
+
+def test_concealment_fades_to_silence_and_never_stops_giving_sound() -> None:
+    encoder, decoder = opus.Encoder(48_000), opus.Decoder()
+    for frame in tone(10):
+        decoder.decode(encoder.encode(frame))
+    guesses = [decoder.conceal() for _ in range(50)]
+    assert all(guess.shape == (960,) for guess in guesses)
+    assert float(np.std(guesses[0])) > 0.05
+    assert float(np.max(np.abs(guesses[-1]))) < 0.01
+
+
+def test_silence_is_sent_as_packets_too() -> None:
+    encoder = opus.Encoder(48_000)
+    assert all(opus.packet_samples(encoder.encode(np.zeros(960, np.float32))) == 960 for _ in range(200))
+
+
+def test_a_frame_of_the_wrong_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="960 float32"):
+        opus.Encoder(48_000).encode(np.zeros(961, np.float32))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_either_decode_or_are_named_bad_and_the_decoder_goes_on(noise: bytes) -> None:
+    decoder = opus.Decoder()
+    try:
+        assert decoder.decode(noise).dtype == np.float32
+    except opus.BadOpus:
+        pass
+    assert decoder.decode(opus.Encoder(48_000).encode(tone(1)[0])).shape == (960,)
