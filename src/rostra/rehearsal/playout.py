@@ -1,0 +1,152 @@
+"""What a listener's loudspeaker does: a play clock over the sound that has arrived. Pure; `now` is an argument.
+
+It starts a little behind the newest sound, runs at the speed of time, stands still when it has nothing left (a gap that a
+person hears), and goes on when sound comes. When more waits than a live player should hold (the sound of a long gap came
+all at once), it jumps near the newest sound again.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+RATE = 48_000
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What came out of the loudspeaker: samples [start, start + length) of the broadcast, or nothing for that long."""
+
+    start: int | None
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The first sample of an arrived stretch reached the ear at `at` (the clock of `now`)."""
+
+    start: int
+    at: float
+
+
+class Playout:
+    """Deals in samples at 48,000 a second.
+
+    Args:
+        behind_s: where to start: this far behind the end of what has arrived.
+        jump_s: skip forward when more than this waits to be played. None: never skip, and start at the beginning (a replay).
+
+    Attributes:
+        started_at: when the first sample was played, or None.
+        gaps: times the listener heard nothing because nothing was there.
+        gap_s: their sum.
+        skipped_s: sound that was never played because the player jumped, or because it never came.
+    """
+
+    def __init__(self, behind_s: float = 0.8, jump_s: float | None = 2.0) -> None:
+        self.started_at: float | None = None
+        self.gaps = 0
+        self.gap_s = 0.0
+        self.skipped_s = 0.0
+        self._behind = round(behind_s * RATE)
+        self._jump = None if jump_s is None else round(jump_s * RATE)
+        self._ready: deque[tuple[int, int]] = deque()
+        self._position = 0
+        self._clock = 0.0
+        self._dry_since: float | None = None
+        self._heard: list[Heard] = []
+
+    @property
+    def ahead_s(self) -> float:
+        """Sound that waits to be played, seconds."""
+        return sum(end - max(start, self._position) for start, end in self._ready) / RATE
+
+    @property
+    def position(self) -> int:
+        return self._position
+
+    def arrive(self, start: int, length: int, now: float) -> list[Span]:
+        """A stretch is decoded and ready. Stretches come in order; one that overlaps what came before is cut."""
+        spans = self.advance(now)
+        newest = self._ready[-1][1] if self._ready else self._position
+        if self.started_at is not None or self._ready:
+            length -= max(0, newest - start)
+            start = max(start, newest)
+        if length <= 0:
+            return spans
+        self._ready.append((start, start + length))
+        if self._dry_since is not None:
+            spans += self._go_on(now)
+        elif self.started_at is not None and self._jump is not None and self.ahead_s * RATE > self._jump:
+            self._skip_to(start + length - self._behind)
+            self._drop()
+            self._note(now)
+        return spans
+
+    def start(self, now: float) -> None:
+        """Press play on what has arrived."""
+        end = self._ready[-1][1]
+        self._position = max(self._ready[0][0], end - self._behind) if self._jump is not None else self._ready[0][0]
+        self._drop()
+        self._clock = self.started_at = now
+        self._note(now)
+
+    def advance(self, now: float) -> list[Span]:
+        """Let time pass: what came out since the last call."""
+        spans: list[Span] = []
+        if self.started_at is None:
+            return spans
+        while self._dry_since is None:
+            due = round((now - self._clock) * RATE)
+            if due <= 0:
+                break
+            end = self._ready[0][1]
+            length = min(due, end - self._position)
+            spans.append(Span(self._position, length))
+            self._position += length
+            self._clock += length / RATE
+            if self._position < end:
+                break
+            self._ready.popleft()
+            if self._ready:
+                self._skip_to(self._ready[0][0])
+                self._note(self._clock)
+            else:
+                self._dry_since = self._clock
+        return spans
+
+    def finish(self, now: float, ended: bool = False) -> list[Span]:
+        """The last of it. A drought that is still going on counts as a gap, unless the broadcast had simply ended."""
+        spans = self.advance(now)
+        if self._dry_since is not None and not ended and now - self._dry_since > 0.02:
+            spans.append(self._count_gap(now))
+        return spans
+
+    def heard(self) -> list[Heard]:
+        """The stretches whose first sample was played since the last call."""
+        found, self._heard = self._heard, []
+        return found
+
+    def _go_on(self, now: float) -> list[Span]:
+        assert self._dry_since is not None
+        spans = [self._count_gap(now)] if now > self._dry_since else []
+        self._dry_since, self._clock = None, now
+        self._skip_to(self._ready[0][0])
+        self._note(now)
+        return spans
+
+    def _count_gap(self, now: float) -> Span:
+        assert self._dry_since is not None
+        length_s = now - self._dry_since
+        self.gaps += 1
+        self.gap_s += length_s
+        return Span(None, round(length_s * RATE))
+
+    def _skip_to(self, position: int) -> None:
+        self.skipped_s += max(0, position - self._position) / RATE
+        self._position = max(self._position, position)
+
+    def _drop(self) -> None:
+        while self._ready and self._ready[0][1] <= self._position:
+            self._ready.popleft()
+
+    def _note(self, at: float) -> None:
+        self._heard.append(Heard(self._position, at))
