@@ -1,0 +1,41 @@
+# The only interface that people and CI need. Everything lives in .venv and ./rostra-data.
+PYTHON ?= python3
+DATA ?= ./rostra-data
+PORT ?= 8000
+HOST ?= 127.0.0.1
+BIN := .venv/bin
+
+.PHONY: serve demo test bench check clean
+.DELETE_ON_ERROR:
+
+serve: .venv/ready          ## run everything on this machine
+	@exec $(BIN)/rostra serve --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
+
+demo: .venv/ready           ## the same, with a demonstration Space on the air
+	@exec $(BIN)/python tools/demo.py --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
+
+test: .venv/ready-dev       ## every test; T="tests/unit -k playlist" for some
+	@sh tools/test_tools.sh
+	$(BIN)/python -m pytest $(T)
+
+bench: .venv/ready-dev      ## the figures in the README, measured here
+	@sh tools/test_tools.sh
+	$(BIN)/python -m bench
+
+check: .venv/ready-dev      ## style, types and the laws of the layers
+	$(BIN)/ruff check src tests tools bench
+	$(BIN)/ruff format --check src tests tools bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:                      ## forget the environment and the caches, never the data
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml tools/environment.sh
+	@sh tools/environment.sh "$(PYTHON)" .
+	@touch $@
+
+.venv/ready-dev: pyproject.toml tools/environment.sh
+	@sh tools/environment.sh "$(PYTHON)" ".[dev]"
+	@touch .venv/ready $@

@@ -1,0 +1,17 @@
+#!/bin/sh
+# What the end-to-end tests drive: a browser, ffmpeg, a speaking voice. Installed when we may, else named.
+set -eu
+missing=
+for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing$missing for the tests …" >&2
+    apt-get update -qq
+    # shellcheck disable=SC2086  # one word a package
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "The tests need$missing. Install them (Debian: apt install$missing) and try again." >&2
+    exit 1
+fi
