@@ -47,6 +47,22 @@ def init(rendition: Rendition, audio_config: bytes | None = None) -> bytes:
     return ftyp + movie(rendition, 0, tables, audio_config, box(b"mvex", trex))
 
 
+def audio_config_of(init_segment: bytes) -> bytes | None:
+    """The AudioSpecificConfig that `init` was given; None for Opus.
+
+    Raises:
+        ValueError: not an init segment of ours.
+    """
+    if b"dOps" in init_segment:
+        return None
+    esds = init_segment.find(b"esds")
+    # The descriptors before it have a fixed length: ES (5 bytes), DecoderConfig (15), then tag 5 and its length.
+    at = esds + 4 + 4 + 5 + 15
+    if esds < 0 or init_segment[at : at + 1] != b"\x05" or len(init_segment) < at + 2 + init_segment[at + 1]:
+        raise ValueError("the init segment is not one of ours")
+    return init_segment[at + 2 : at + 2 + init_segment[at + 1]]
+
+
 def part(
     rendition: Rendition, number: int, frames: Sequence[bytes], start_us: int, message: bytes | None = None
 ) -> bytes:

@@ -1,0 +1,238 @@
+"""HLS playlists of one rendition, and what a request for one must wait for.
+
+Source: draft-pantos-hls-rfc8216bis-22 (clauses named below). EXT-X-RENDITION-REPORT never appears: each rendition has a
+multivariant playlist of its own, because Apple's players refuse Opus in HLS, so no media playlist has a sibling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from rostra.kernel.clock import iso
+from rostra.sound.renditions import TARGET_DURATION_S, Rendition, Shape
+
+MIME: Final = "application/vnd.apple.mpegurl"
+
+SKIP_UNTIL_S: Final = 6 * TARGET_DURATION_S
+BLOCK_MOST_S: Final = 3 * TARGET_DURATION_S
+"""A blocked playlist request that waited this long is answered 503 (6.2.5.2)."""
+
+# Cache lifetimes in seconds, appendix B.1.
+BLOCKING_PLAYLIST_MAX_AGE_S: Final = 6 * TARGET_DURATION_S
+BLOCKING_PLAYLIST_404_MAX_AGE_S: Final = 4 * TARGET_DURATION_S
+PLAIN_PLAYLIST_MAX_AGE_S: Final = TARGET_DURATION_S // 2
+PLAIN_PLAYLIST_404_MAX_AGE_S: Final = TARGET_DURATION_S
+MEDIA_MAX_AGE_S: Final = 6 * TARGET_DURATION_S
+MEDIA_404_MAX_AGE_S: Final = TARGET_DURATION_S
+
+_SEGMENTS_WITH_PARTS: Final = 3
+"""The one in the making and two before it: no part is listed that ended more than three target durations ago (6.2.2)."""
+
+
+def multivariant(rendition: Rendition, media_playlist: str = "live.m3u8") -> bytes:
+    shape = rendition.shape
+    return (
+        "#EXTM3U\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
+        f"#EXT-X-STREAM-INF:BANDWIDTH={shape.bandwidth_bps},AVERAGE-BANDWIDTH={shape.average_bps},"
+        f'CODECS="{shape.codec}"\n'
+        f"{media_playlist}\n"
+    ).encode()
+
+
+def advance_part_limit(shape: Shape) -> int:
+    """How many parts past the newest one a request may name (6.2.5.2)."""
+    return ceil(3 / shape.part_s) if shape.part_s < 1 else 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Answer now. `skip`: with a delta update (unless the playlist has nothing to skip)."""
+
+    skip: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Answer when this part exists, or with 503 after BLOCK_MOST_S."""
+
+    part: int
+    skip: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    status: int
+    sentence: str
+
+
+def resolve(
+    rendition: Rendition, query: Mapping[str, str], newest_part: int | None, ended: bool
+) -> Ready | Wait | Reject:
+    """What to do with a request for the live playlist (6.2.5). Other query parameters than delivery directives do not count.
+
+    Args:
+        newest_part: None before the first.
+    """
+    if ended:
+        # "A Server MUST ignore _HLS_msn and _HLS_part if the Playlist contains an EXT-X-ENDLIST tag", _HLS_skip too.
+        return Ready(False)
+    shape = rendition.shape
+    skip = query.get("_HLS_skip") in ("YES", "v2")
+    msn_text, part_text = query.get("_HLS_msn"), query.get("_HLS_part")
+    if msn_text is None:
+        if part_text is not None:
+            return Reject(400, "_HLS_part needs _HLS_msn beside it.")
+        return Ready(skip)
+    msn = _decimal_integer(msn_text)
+    if msn is None:
+        return Reject(400, "_HLS_msn must be a whole number.")
+    newest = -1 if newest_part is None else newest_part
+    if msn > shape.segments_complete(newest + 1) - 1 + 2:
+        return Reject(400, "_HLS_msn is too far ahead of the playlist.")
+    if part_text is None:
+        wanted = shape.first_part(msn + 1) - 1
+    else:
+        index = _decimal_integer(part_text)
+        if index is None:
+            return Reject(400, "_HLS_part must be a whole number.")
+        # "treat the request as one for Part Index 0 of the following Parent Segment"
+        wanted = shape.first_part(msn) + min(index, shape.parts_per_segment)
+        if wanted > newest + advance_part_limit(shape):
+            return Reject(400, "_HLS_part is too far ahead of the playlist.")
+    return Ready(skip) if wanted <= newest else Wait(wanted, skip)
+
+
+class Playlists:
+    """The media playlists of one rendition of one Space, grown part by part."""
+
+    def __init__(self, rendition: Rendition, window_s: float = 60.0) -> None:
+        self._shape = shape = rendition.shape
+        # Never fewer than three target durations may remain (6.2.2).
+        self._window = ceil(max(window_s, 3.0 * TARGET_DURATION_S) / shape.segment_s)
+        self._parts = 0
+        self._ended = False
+        self._starts: list[str] = []
+        self._next_start_us = 0
+        self._extinf = f"#EXTINF:{shape.segment_s:.5f},\n"
+        self._last_extinf = self._extinf
+        self._replay = bytearray(
+            "#EXTM3U\n"
+            "#EXT-X-VERSION:6\n"
+            f"#EXT-X-TARGETDURATION:{TARGET_DURATION_S}\n"
+            "#EXT-X-PLAYLIST-TYPE:EVENT\n"
+            "#EXT-X-MEDIA-SEQUENCE:0\n"
+            "#EXT-X-INDEPENDENT-SEGMENTS\n"
+            "#EXT-X-START:TIME-OFFSET=0\n"
+            '#EXT-X-MAP:URI="init.mp4"\n'.encode()
+        )
+        self._head = (
+            "#EXTM3U\n"
+            "#EXT-X-VERSION:9\n"
+            f"#EXT-X-TARGETDURATION:{TARGET_DURATION_S}\n"
+            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={SKIP_UNTIL_S:.1f},"
+            f"HOLD-BACK={3 * shape.segment_s:.5f},PART-HOLD-BACK={3 * shape.part_s:.5f}\n"
+            f"#EXT-X-PART-INF:PART-TARGET={shape.part_s:.5f}\n"
+        )
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are; also the number of the next."""
+        return self._parts
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def add(self, start_us: int) -> None:
+        """Take note of the next part.
+
+        Args:
+            start_us: wall microseconds of its first sample.
+        """
+        assert not self._ended
+        shape = self._shape
+        if shape.index_in_segment(self._parts) == 0:
+            self._starts.append(f"#EXT-X-PROGRAM-DATE-TIME:{iso(self._unambiguous(start_us))}\n")
+        self._parts += 1
+        if shape.index_in_segment(self._parts) == 0:
+            self._replay += self._segment(len(self._starts) - 1).encode()
+
+    def end(self) -> None:
+        """No further part will come. A last segment that is not full is listed with the length it has."""
+        if self._ended:
+            return
+        self._ended = True
+        rest = self._shape.index_in_segment(self._parts)
+        if rest:
+            self._last_extinf = f"#EXTINF:{rest * self._shape.part_s:.5f},\n"
+            self._replay += self._segment(len(self._starts) - 1).encode()
+        self._replay += b"#EXT-X-ENDLIST\n"
+
+    def live(self, skip: bool = False) -> bytes:
+        """The low-latency playlist as it is now: the last `window_s`, parts at the edge, the hint for the next part.
+
+        Args:
+            skip: give a delta update (6.2.5.1), the whole if there is nothing to skip.
+        """
+        listed = self._segments_listed()
+        first = max(0, listed - self._window)
+        lines = [self._head, f"#EXT-X-MEDIA-SEQUENCE:{first}\n"]
+        begin = max(first, self._skip_boundary()) if skip and not self._ended else first
+        if begin > first:
+            # EXT-X-MAP is among the tags that the skipped segments take with them; the client has it.
+            lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={begin - first}\n")
+        else:
+            lines.append('#EXT-X-MAP:URI="init.mp4"\n')
+        with_parts = len(self._starts) - _SEGMENTS_WITH_PARTS
+        lines += [self._segment(msn) for msn in range(begin, min(listed, with_parts))]
+        for msn in range(max(begin, with_parts), len(self._starts)):
+            lines.append(self._starts[msn])
+            lines += self._part_lines(msn)
+            if msn < listed:
+                lines += (self._length_of(msn), f"seg/{msn}.m4s\n")
+        if self._ended:
+            lines.append("#EXT-X-ENDLIST\n")
+        else:
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part/{self._parts}.m4s"\n')
+        return "".join(lines).encode()
+
+    def replay(self) -> bytes:
+        """Every whole segment from the beginning: an EVENT that grows, complete once ended."""
+        return bytes(self._replay)
+
+    def _segments_listed(self) -> int:
+        return len(self._starts) if self._ended else self._shape.segments_complete(self._parts)
+
+    def _segment(self, msn: int) -> str:
+        return f"{self._starts[msn]}{self._length_of(msn)}seg/{msn}.m4s\n"
+
+    def _length_of(self, msn: int) -> str:
+        return self._last_extinf if msn == len(self._starts) - 1 else self._extinf
+
+    def _part_lines(self, msn: int) -> list[str]:
+        duration = f"{self._shape.part_s:.5f}"
+        numbers = range(self._shape.first_part(msn), min(self._shape.first_part(msn + 1), self._parts))
+        return [f'#EXT-X-PART:DURATION={duration},URI="part/{number}.m4s",INDEPENDENT=YES\n' for number in numbers]
+
+    def _skip_boundary(self) -> int:
+        """First msn that must stay: a skipped one ends more than SKIP_UNTIL_S before the end."""
+        shape = self._shape
+        old_parts = self._parts - SKIP_UNTIL_S / shape.part_s
+        return max(0, ceil(old_parts / shape.parts_per_segment) - 1)
+
+    def _unambiguous(self, start_us: int) -> int:
+        """Dates must not overlap by a second or more (6.2.1): a wall clock set back does not take the playlist with it."""
+        if start_us <= self._next_start_us - 1_000_000:
+            start_us = self._next_start_us
+        self._next_start_us = start_us + self._shape.part_us * self._shape.parts_per_segment
+        return start_us
+
+
+def _decimal_integer(text: str) -> int | None:
+    """Digits that make a number below 2**64 (4.2)."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        return None
+    number = int(text)
+    return number if number < 1 << 64 else None
