@@ -1,0 +1,222 @@
+"""Listening sockets, their connections, and one sweep for all deadlines.
+
+A request costs no timer: each connection holds one deadline, and a tenth of all connections is looked at every tenth of
+`sweep_s`.
+"""
+
+import asyncio
+import json
+import resource
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from rostra.kernel.errors import Overloaded, PeerError, RostraError, Unavailable
+from rostra.kernel.log import Log
+from rostra.wire.connection import Connection
+from rostra.wire.counters import Counters
+from rostra.wire.exchange import Exchange, Stream
+from rostra.wire.http1 import Limits, Request, Response, date_line
+from rostra.wire.pieces import send_pieces
+
+__all__ = ["Counters", "Exchange", "Handler", "Server", "Stream", "awaiting", "connections_allowed", "refusal", "serve"]
+
+Handler = Callable[[Exchange], None]
+
+
+class Server:
+    """Made by `serve`.
+
+    Attributes:
+        date: the Date header of this second; the same object all through the second.
+        known: requests by their bytes, for peers that send the same again; bounded.
+        idle_until, answer_until: deadlines counted from the last sweep.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits, counters: Counters, log: Log | None, sweep_s: float) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.counters = counters
+        self.connections_most = limits.connections or connections_allowed()
+        self.refusals_most = max(16, min(256, self.connections_most // 16))
+        self.refusing = 0
+        self.draining = False
+        self.known: dict[bytes, Request] = {}
+        self.loop = asyncio.get_running_loop()
+        self._log = log
+        self._seen: set[int] = set()
+        self._slices: list[set[Connection]] = [set() for _ in range(_SLICES)]
+        self._slice = 0
+        self._sweep_s = sweep_s / _SLICES
+        self._listening: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._empty: asyncio.Future[None] | None = None
+        self._second = 0
+        self._tick()
+        self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
+
+    async def listen(self, sockets: list[socket.socket]) -> None:
+        for one in sockets:
+            server = await self.loop.create_server(lambda: Connection(self), sock=one, backlog=_BACKLOG)
+            self._listening.append(server)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Stop admitting, answer who waits (503 unless the handler sends better), let running answers end, close."""
+        self.draining = True
+        for server in self._listening:
+            server.close()
+        end = self.loop.time() + deadline_s
+        for connection in self._connections():
+            connection.drain()
+        if any(self._slices):
+            self._empty = self.loop.create_future()
+            await asyncio.wait([self._empty], timeout=max(0.0, end - self.loop.time()))
+        for connection in self._connections():
+            connection.abort()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+        self._sweeper.cancel()
+        await asyncio.sleep(0)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run as a task that this server owns and cancels at its end."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def send_pieces(self, exchange: Exchange, response: Response) -> None:
+        self.spawn(send_pieces(exchange, response, self))
+
+    def admit(self, connection: Connection) -> int:
+        """Count a connection in and give it its number."""
+        self.counters.connections += 1
+        self.counters.open += 1
+        self._slices[self.counters.connections % _SLICES].add(connection)
+        return self.counters.connections
+
+    def leave(self, connection: Connection, refused: bool) -> None:
+        self._slices[connection.number % _SLICES].discard(connection)
+        self.counters.open -= 1
+        self.refusing -= refused
+        if self._empty is not None and not self._empty.done() and not any(self._slices):
+            self._empty.set_result(None)
+
+    def remember(self, data: bytes, request: Request) -> None:
+        """Keep what was parsed from `data`, if it is short and comes for the second time."""
+        if len(data) > _KNOWN_BYTES:
+            return
+        mark = hash(data)
+        if mark not in self._seen:
+            if len(self._seen) >= _SEEN_MOST:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
+        if len(self.known) >= _KNOWN_MOST:
+            self.known.clear()
+        self.known[data] = request
+
+    def fault(self, error: BaseException, request: Request) -> None:
+        """A handler failed: count and log it."""
+        self.counters.faults += 1
+        if self._log is not None:
+            self._log.error("a handler failed", trace=error, method=request.method)
+
+    def _connections(self) -> list[Connection]:
+        return [connection for part in self._slices for connection in part]
+
+    def _tick(self) -> None:
+        self.now = self.loop.time()
+        self.idle_until = self.now + self.limits.idle_s
+        self.answer_until = self.now + self.limits.answer_deadline_s
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self.date = date_line(second)
+
+    def _sweep(self) -> None:
+        self._tick()
+        self._slice = (self._slice + 1) % _SLICES
+        now = self.now
+        for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
+            connection.overdue()
+        self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
+
+
+async def serve(
+    handler: Handler,
+    sockets: list[socket.socket],
+    limits: Limits,
+    counters: Counters,
+    log: Log | None = None,
+    sweep_s: float = 1.0,
+) -> Server:
+    """Answer on sockets that are bound already. `sweep_s` is how exactly deadlines are kept."""
+    server = Server(handler, limits, counters, log, sweep_s)
+    await server.listen(sockets)
+    return server
+
+
+def awaiting(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
+    """A handler for requests that take time.
+
+    What `answer` raises becomes a response: PeerError its status, Overloaded and Unavailable 503 with Retry-After, anything
+    else a logged 500. It runs to its end even if the peer leaves, so that no command is half done.
+    """
+
+    async def run(exchange: Exchange, server: Server) -> None:
+        try:
+            response = await answer(exchange.request.of(exchange.peer))
+        except RostraError as error:
+            response = refusal(error)
+        except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
+            server.fault(error, exchange.request)
+            response = refusal(RostraError())
+        if not exchange.gone:
+            exchange.send_response(response)
+            return
+        server.counters.late_answers += 1
+        close = getattr(response.body, "aclose", None)
+        if close is not None:
+            await close()
+
+    def handle(exchange: Exchange) -> None:
+        server = exchange.server
+        server.spawn(run(exchange, server))
+
+    return handle
+
+
+def refusal(error: RostraError) -> Response:
+    """The response that says what `error` says: a JSON object with `code` and `message`."""
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    if isinstance(error, PeerError):
+        return Response(error.status, headers + list(error.headers), _json(error.code, str(error)))
+    if isinstance(error, Overloaded | Unavailable):
+        headers.append(("Retry-After", str(error.retry_after_s)))
+        return Response(
+            503, headers, _json("overloaded" if isinstance(error, Overloaded) else "unavailable", str(error))
+        )
+    return Response(500, headers, _json("fault", "Something failed on our side. It has been written down."))
+
+
+def connections_allowed() -> int:
+    """How many connections the file limit leaves room for: a sixteenth of it, at least 64, is kept for everything else."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        most = 1_048_576
+    return max(16, most - max(64, most // 16))
+
+
+_SLICES = 10
+_BACKLOG = 4096
+_KNOWN_MOST = 4096
+_KNOWN_BYTES = 1024
+_SEEN_MOST = 16384
+
+
+def _json(code: str, message: str) -> bytes:
+    return json.dumps({"code": code, "message": message}).encode()

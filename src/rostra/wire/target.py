@@ -1,0 +1,73 @@
+"""The target of a request: a path with nothing hidden in it, and its query (RFC 3986, RFC 9112 3.2)."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from rostra.kernel.errors import PeerError
+
+_PARAMETERS_MOST = 32
+_SHARED_PATH_BYTES = 256
+_PATH = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
+_QUERY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]{}|^`\"<>]|%[0-9A-Fa-f]{2})*")
+_CONTROL = re.compile("[\x00-\x1f\x7f\\\\]")
+
+
+def parse_path(raw: bytes) -> str:
+    """The path, decoded once.
+
+    Raises:
+        PeerError: 400 for whatever might mean another path to another program: a broken escape, an encoded slash, a backslash,
+            a control character, an empty or dot segment, or bytes that are no UTF-8.
+    """
+    return _shared_path(raw) if len(raw) <= _SHARED_PATH_BYTES else _parse_path(raw)
+
+
+def parse_query(raw: bytes) -> Mapping[str, str]:
+    """The parameters by name. A name without "=" has an empty value; "+" means a blank.
+
+    Raises:
+        PeerError: 400 for a name given twice, too many parameters, or what cannot be decoded.
+    """
+    if not _QUERY.fullmatch(raw):
+        raise PeerError(400, "The query holds what no query may hold.", "bad-query")
+    escaped = b"%" in raw or b"+" in raw
+    query: dict[str, str] = {}
+    for pair in raw.decode("ascii").split("&"):
+        if not pair:
+            continue
+        name, _, value = pair.partition("=")
+        if escaped:
+            name, value = _decode(name.replace("+", " ")), _decode(value.replace("+", " "))
+        if name in query:
+            raise PeerError(400, "A parameter of the query stands twice.", "doubled-parameter")
+        query[name] = value
+        if len(query) > _PARAMETERS_MOST:
+            raise PeerError(400, "The query has too many parameters.", "bad-query")
+    return query
+
+
+def _parse_path(raw: bytes) -> str:
+    if not raw.startswith(b"/") or not _PATH.fullmatch(raw):
+        raise PeerError(400, "The path holds what no path may hold.", "bad-path")
+    path = raw.decode("ascii")
+    if "%" in path:
+        if "%2f" in path.lower():
+            raise PeerError(400, "The path holds an encoded slash.", "bad-path")
+        path = _decode(path)
+    segments = path.split("/")
+    if _CONTROL.search(path) or "" in segments[1:-1] or "." in segments or ".." in segments:
+        raise PeerError(400, "The path has empty or dot segments or control characters.", "bad-path")
+    return path
+
+
+def _decode(text: str) -> str:
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise PeerError(400, "The target is not UTF-8.", "bad-target") from None
+
+
+# Thousands ask for the same few paths.
+_shared_path = lru_cache(maxsize=4096)(_parse_path)
