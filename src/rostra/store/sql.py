@@ -55,10 +55,12 @@ class SqlStore:
     # People
 
     def operator(self, now_us: int) -> Account:
-        first = select(accounts).where(accounts.c.role == Role.OPERATOR).order_by(accounts.c.created_us, accounts.c.id)
+        with reading(self._engine) as connection:
+            found = _first_operator(connection)
+        if found:
+            return found
         with writing(self._engine) as connection:
-            row = connection.execute(first.limit(1)).first()
-            return _account(row) if row else _add_account(connection, Role.OPERATOR, "Operator", now_us)
+            return _first_operator(connection) or _add_account(connection, Role.OPERATOR, "Operator", now_us)
 
     def accounts(self) -> list[Account]:
         with reading(self._engine) as connection:
@@ -211,6 +213,12 @@ def _new_id() -> str:
 
 def _find_account(connection: Connection, account_id: str) -> Account | None:
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).first()
+    return _account(row) if row else None
+
+
+def _first_operator(connection: Connection) -> Account | None:
+    operators = select(accounts).where(accounts.c.role == Role.OPERATOR)
+    row = connection.execute(operators.order_by(accounts.c.created_us, accounts.c.id).limit(1)).first()
     return _account(row) if row else None
 
 
