@@ -188,7 +188,9 @@ class RequestParser:
 
     def _next(self) -> Request | None:
         if self._stage == _HEAD:
-            return self._next_head()
+            request = self._next_head()
+            if request is not None or self._stage == _HEAD:
+                return request
         if self._stage == _COUNTED:
             return self._next_counted()
         return self._next_chunked()
@@ -200,7 +202,7 @@ class RequestParser:
             del buffer[:2]
             self._blank = True
             self._scanned = 0
-        if not buffer:
+        if len(buffer) == self._scanned:
             return None
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3), limits.head_bytes)
         if end < 0:
