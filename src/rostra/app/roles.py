@@ -1,0 +1,139 @@
+"""One role as a process: built here from its parts, run on its own loop, stopped by a signal."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from rostra.app import heart
+from rostra.app.place import Place, settings_of
+from rostra.kernel.clock import SystemClock
+from rostra.kernel.errors import Fault
+from rostra.kernel.log import Log, write_to_stderr
+from rostra.kernel.settings import Settings
+from rostra.timeline.disk import DiskLibrary
+
+_STOP_S = 4.0
+_LAG_LOOK_S = 0.25
+_LAG_WORTH_A_LINE_S = 0.5
+
+
+class Role(Protocol):
+    async def start(self, sockets: list[socket.socket]) -> None: ...
+
+    async def stop(self, deadline_s: float) -> None: ...
+
+    def metrics(self) -> str: ...
+
+
+def run(
+    name: str,
+    data: Path,
+    *,
+    host: str | None,
+    port: int | None,
+    sockets: list[int],
+    beat: int,
+    parent: int,
+    debug: bool,
+) -> None:
+    """Be this role until SIGTERM. Exits with EX_CONFIG when the installation, not chance, keeps it from starting."""
+    heart.die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import uvloop
+
+    place = Place(data)
+    settings = settings_of(place, host=host, port=port)
+    write_to_stderr("debug" if debug else settings.log_level)
+    log = Log(name)
+    try:
+        uvloop.run(_live(name, place, settings, log, sockets, beat))
+    except Fault as wrong:
+        log.error("cannot start", what=wrong.what, remedy=wrong.remedy)
+        raise SystemExit(os.EX_CONFIG) from None
+    except Exception as bug:
+        log.error("the role broke", trace=bug)
+        raise SystemExit(os.EX_SOFTWARE) from None
+
+
+async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: list[int], beat: int) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    role = _BUILDERS[name](place, settings, log)
+    await role.start([socket.socket(fileno=descriptor) for descriptor in sockets])
+    gc.collect()
+    gc.freeze()  # what lives from start to stop need not be walked again
+    tasks = [asyncio.create_task(heart.beat(beat), name="heart"), asyncio.create_task(_watch_lag(log), name="lag")]
+    try:
+        await stop.wait()
+        await role.stop(_STOP_S)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch_lag(log: Log) -> None:
+    """A line in the log for each time the loop stood still so long that a listener could have heard it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _LAG_LOOK_S
+        await asyncio.sleep(_LAG_LOOK_S)
+        late_s = loop.time() - due
+        if late_s > _LAG_WORTH_A_LINE_S:
+            log.warning("the loop stood still", late_ms=round(late_s * 1000))
+
+
+def _library(place: Place, settings: Settings) -> DiskLibrary:
+    return DiskLibrary(place.data, SystemClock(), sync=settings.sync)
+
+
+def _door(place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.door.role import DoorRole
+
+    return DoorRole(
+        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+    )
+
+
+def _edge(place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.edge.role import EdgeRole
+
+    return EdgeRole(
+        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+    )
+
+
+def _control(place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.control.role import ControlRole
+    from rostra.store.sql import open_sqlite
+
+    store = open_sqlite(place.data / "people.db")
+    return ControlRole(
+        library=_library(place, settings),
+        settings=settings,
+        clock=SystemClock(),
+        log=log,
+        key=place.operator_key(),
+        store=store,
+    )
+
+
+def _stage(place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.stage.role import StageRole
+
+    return StageRole(
+        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+    )
+
+
+_BUILDERS: dict[str, Callable[[Place, Settings, Log], Role]] = {
+    "door": _door,
+    "edge": _edge,
+    "control": _control,
+    "stage": _stage,
+}
