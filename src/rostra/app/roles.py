@@ -55,7 +55,7 @@ def run(
     except Fault as wrong:
         log.error("cannot start", what=wrong.what, remedy=wrong.remedy)
         raise SystemExit(os.EX_CONFIG) from None
-    except Exception as bug:
+    except Exception as bug:  # noqa: BLE001 - the trace goes to the log, the supervisor starts the next life
         log.error("the role broke", trace=bug)
         raise SystemExit(os.EX_SOFTWARE) from None
 

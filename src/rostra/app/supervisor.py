@@ -95,6 +95,9 @@ class Supervisor:
     def restarts(self) -> dict[str, int]:
         return {role: child.restarts for role, child in self._children.items()}
 
+    def pids(self) -> dict[str, int | None]:
+        return {role: child.process.pid if child.process else None for role, child in self._children.items()}
+
     async def _all_ready(self) -> None:
         for child in self._children.values():
             await child.ready.wait()
