@@ -1,0 +1,112 @@
+"""Pages as bytes: templates, and the headers that keep them safe."""
+
+import base64
+import hashlib
+import json
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from rostra.door import view
+from rostra.door.answer import Answer, Headers
+from rostra.door.assets import Assets
+from rostra.door.lean import lean_style, one_script
+from rostra.kernel.settings import Settings
+from rostra.space.space import Space
+from rostra.space.view import links
+from rostra.web import ROOT
+
+PLAYER: Final = ("player/boxes.js", "player/sound.js", "player/words.js", "player/bar.js", "player/page.js")
+SHELLS: Final = ("studio", "operator", "sign-in")
+_ALWAYS: Final = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
+_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src data:; "
+
+
+class Pages:
+    """Everything the door says in HTML. Titles and names reach the templates as text and are escaped there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.assets = Assets(ROOT)
+        self._door, self._sound = settings.door_base, settings.sound_base
+        loader = FileSystemLoader(ROOT / "templates")
+        self._templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, auto_reload=False
+        )
+        self._templates.globals.update(asset=self.assets.address, time_tag=view.time_tag)
+        self._style = lean_style(self.assets.text("base.css") + self.assets.text("player/space.css"))
+        self._script = one_script(self.assets.text(name) for name in PLAYER)
+        sound = "{0.scheme}://{0.netloc}".format(urlsplit(self._sound))
+        self._space_policy = (
+            f"{_POLICY}script-src {_hashed(self._script)}; style-src {_hashed(self._style)}; "
+            f"connect-src 'self' {sound}; media-src blob: {sound}"
+        )
+
+    def space(self, space: Space, now_us: int) -> Answer:
+        state = view.state_json(space, now_us, self._sound)
+        for moving in ("now", "elapsed_s") if space.over_us is None else ("now",):
+            # What changes with time alone would make every copy of the page a new one; the script asks when it needs it.
+            state.pop(moving)
+        html = self._templates.get_template("space.html").render(
+            space=state,
+            lamp=view.LAMP[space.state],
+            words=view.sentence(space),
+            speakers=view.speakers(space),
+            counted=view.counted(space),
+            links=links(space.id, self._door, self._sound),
+            calendar=view.calendar_link(space, f"{self._door}/s/{space.id}", now_us),
+            state=_json_in_html(state),
+            style=Markup(self._style),
+            script=Markup(self._script),
+        )
+        headers = [("Cache-Control", "public, max-age=1"), ("Permissions-Policy", "microphone=(), camera=()")]
+        return self._answer(html, self._space_policy, headers)
+
+    def home(self, now: list[Space], soon: list[Space], past: list[Space]) -> Answer:
+        html = self._templates.get_template("home.html").render(
+            now=now, soon=soon, past=past, lamp=view.LAMP, counted=view.counted
+        )
+        return self._answer(html, _own("'self'"), [("Cache-Control", "public, max-age=2")])
+
+    def shell(self, name: str) -> Answer:
+        """A page that a script fills: the same for everybody, so it holds nothing of anybody."""
+        html = self._templates.get_template(f"{name}.html").render()
+        headers = [("Cache-Control", "no-cache"), ("Permissions-Policy", "microphone=(self), camera=()")]
+        return self._answer(html, _own("'self'"), headers)
+
+    def plain(self, status: int, title: str, said: str, more: Headers | None = None) -> Answer:
+        """A small page with one sentence, to be given out many times."""
+        headers, body = self.sentence(title, said)
+        return Answer([*headers, *(more or [])], body, status)
+
+    def sentence(self, title: str, said: str) -> tuple[Headers, bytes]:
+        """The same for one use."""
+        html = self._templates.get_template("plain.html").render(title=title, said=said)
+        policy = ("Content-Security-Policy", _own("'none'"))
+        return [*_ALWAYS, policy, ("Cache-Control", "no-store")], html.encode()
+
+    def _answer(self, html: str, policy: str, headers: Headers) -> Answer:
+        return Answer([*_ALWAYS, ("Content-Security-Policy", policy), *headers], html.encode())
+
+
+def _own(scripts: str) -> str:
+    return f"{_POLICY}script-src {scripts}; style-src 'self'; connect-src 'self'; media-src blob: mediastream:"
+
+
+def _hashed(inline: str) -> str:
+    """What a policy must say for this inline script or style to run (CSP 3, 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+
+def _json_in_html(plain: dict[str, Any]) -> Markup:
+    """JSON that cannot end the script element it stands in, whatever a title says."""
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)

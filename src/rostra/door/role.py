@@ -1,0 +1,194 @@
+"""The door: one address for people. Pages are prepared bytes; studio and API go on to the roles that answer them."""
+
+import asyncio
+import re
+import socket
+from typing import Final
+
+from rostra.door.answer import Answer
+from rostra.door.handing import Handing
+from rostra.door.listing import Listing
+from rostra.door.pages import SHELLS, Pages
+from rostra.door.shelf import Shelf
+from rostra.kernel.clock import Clock
+from rostra.kernel.errors import PeerError, RostraError, Unavailable, UnknownSpace
+from rostra.kernel.ids import SpaceId, parse_space_id, same_secret, secret_hash
+from rostra.kernel.log import Log
+from rostra.kernel.metrics import family
+from rostra.kernel.settings import Settings
+from rostra.timeline.ports import Library
+from rostra.wire.http1 import Limits, Prepared, Request, Response
+from rostra.wire.server import Counters, Exchange, Server, awaiting, refusal, serve
+
+_READ: Final = ("GET", "HEAD")
+_SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)
+_SOUND: Final = re.compile(r"(?:hls|opus)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
+_STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
+_OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+
+
+class DoorRole:
+    def __init__(self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str) -> None:
+        self._log = log
+        self._library, self._settings = library, settings
+        self._key_hash = secret_hash(key)
+        self._pages = Pages(settings)
+        self._shelf = Shelf(library, self._pages, settings, clock)
+        self._listing = Listing(library, self._pages, clock)
+        self._shells = {f"/{name}": self._pages.shell(name) for name in SHELLS}
+        self._stage = Handing("stage", "The stage", settings)
+        self._control = Handing("control", "The office", settings)
+        self._healthy = Prepared(200, _OPEN_TO_ALL, b"ok\n")
+        self._nothing = self._pages.plain(404, "Nothing here", "There is nothing at this address. Look at the link again.")
+        self._no_space = self._pages.plain(
+            404, "No such Space", "There is no Space at this address. Look at the link again, or ask who sent it to you."
+        )
+        self._counters = Counters()
+        self._server: Server | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._deaf = _nothing_to_stop
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Serve on these sockets. The list of Spaces fills in the background; their own pages are there at once."""
+        self._deaf = self._library.hear(self._heard)
+        self._server = await serve(self._handle, sockets, Limits(), self._counters, self._log)
+        self._reading = asyncio.create_task(self._listing.read(), name="listing")
+
+    async def stop(self, deadline_s: float) -> None:
+        self._deaf()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        if self._server is not None:
+            await self._server.drain(deadline_s)
+        await self._stage.close()
+        await self._control.close()
+
+    def metrics(self) -> str:
+        handed = [({"to": "stage"}, self._stage.handed), ({"to": "control"}, self._control.handed)]
+        away = [({"to": "stage"}, self._stage.away), ({"to": "control"}, self._control.away)]
+        return (
+            self._counters.metrics("door")
+            + family("rostra_door_pages_made_total", "counter", "Pages made anew.", [(None, self._shelf.rendered)])
+            + family("rostra_door_pages_put_away_total", "counter", "Pages dropped for others.", [(None, self._shelf.put_away)])
+            + family("rostra_door_handed_total", "counter", "Requests handed on.", handed)
+            + family("rostra_door_handed_away_total", "counter", "Requests whose role was away.", away)
+        )
+
+    def _heard(self, space_id: SpaceId) -> None:
+        self._shelf.grew(space_id)
+        self._listing.grew(space_id)
+
+    def _handle(self, exchange: Exchange) -> None:
+        path = exchange.request.path
+        if path.startswith("/s/"):
+            self._in_space(exchange, path)
+        elif path.startswith("/api/") or path == "/metrics":
+            self._hand_on(exchange, self._control)
+        elif exchange.request.method not in _READ:
+            exchange.send_response(_only_read())
+        elif path == "/":
+            self._give(exchange, self._listing.home())
+        elif path.startswith("/web/"):
+            self._give(exchange, self._pages.assets.answers.get(path[5:], self._nothing))
+        elif path == "/healthz":
+            exchange.send_prepared(self._healthy)
+        elif path == "/door/metrics":
+            self._give_metrics(exchange)
+        elif path in self._shells and path != "/studio":
+            self._give(exchange, self._shells[path])
+        elif path.startswith("/studio/"):
+            self._studio(exchange, path[8:])
+        else:
+            self._give(exchange, self._nothing)
+
+    def _in_space(self, exchange: Exchange, path: str) -> None:
+        found = _SPACE.fullmatch(path)
+        space_id = parse_space_id(found[1]) if found else None
+        if found is None or space_id is None:
+            self._give(exchange, self._no_space)
+            return
+        rest = found[2]
+        if rest is not None and _STAGE.fullmatch(rest):
+            self._hand_on(exchange, self._stage)
+        elif exchange.request.method not in _READ and exchange.request.method != "OPTIONS":
+            exchange.send_response(_only_read())
+        elif rest is not None and _SOUND.fullmatch(rest):
+            exchange.send_response(self._elsewhere(exchange.request))
+        else:
+            self._space(exchange, space_id, rest)
+
+    def _space(self, exchange: Exchange, space_id: SpaceId, rest: str | None) -> None:
+        try:
+            if rest is None:
+                self._give(exchange, self._shelf.page(space_id))
+            elif rest == "state.json":
+                exchange.send_prepared(self._shelf.state(space_id))
+            elif rest == "":
+                exchange.send_response(Response(308, [("Location", f"/s/{space_id}")]))
+            else:
+                self._give(exchange, self._nothing)
+        except UnknownSpace:
+            self._give(exchange, self._no_space)
+        except (OSError, ValueError, RostraError) as wrong:
+            self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
+            self._give(exchange, self._pages.plain(503, "One moment", _UNREADABLE, [("Retry-After", "5")]))
+
+    def _studio(self, exchange: Exchange, name: str) -> None:
+        known = parse_space_id(name)
+        try:
+            if known is not None:
+                self._library.snapshot(known)
+                self._give(exchange, self._shells["/studio"])
+                return
+        except (OSError, ValueError, RostraError):
+            pass  # the record cannot be read or there is none: the same to somebody who wants on the stage
+        self._give(exchange, self._no_space)
+
+    def _elsewhere(self, request: Request) -> Response:
+        """The sound lives at the edge: the same path and query there."""
+        headers = [
+            ("Location", self._settings.sound_base + request.target),
+            ("Cache-Control", "public, max-age=60"),
+            ("Access-Control-Allow-Origin", "*"),
+        ]
+        return Response(307, headers)
+
+    def _hand_on(self, exchange: Exchange, role: Handing) -> None:
+        async def answer(request: Request) -> Response:
+            try:
+                return await role.answer(request)
+            except Unavailable as away:
+                return self._away(request, away)
+
+        awaiting(answer)(exchange)
+
+    def _away(self, request: Request, away: Unavailable) -> Response:
+        """A page for people, JSON for programs."""
+        if "text/html" not in request.headers.get("accept", ""):
+            return refusal(away)
+        headers, body = self._pages.sentence("One moment", str(away))
+        return Response(503, [*headers, ("Retry-After", str(away.retry_after_s))], body)
+
+    def _give_metrics(self, exchange: Exchange) -> None:
+        scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not same_secret(key.strip(), self._key_hash):
+            exchange.send_response(refusal(PeerError(401, "This page is the operator's.", "wrong-key")))
+            return
+        headers = [("Content-Type", "text/plain; version=0.0.4"), ("Cache-Control", "no-store")]
+        exchange.send_response(Response(200, headers, self.metrics().encode()))
+
+    def _give(self, exchange: Exchange, answer: Answer) -> None:
+        exchange.send_prepared(answer.to(exchange.request))
+
+
+_UNREADABLE = "The record of this Space cannot be read just now. Nothing of it is lost by that. Try again in a moment."
+
+
+def _only_read() -> Response:
+    said = refusal(PeerError(405, "This address can only be read.", "bad-method"))
+    return Response(405, [*said.headers, ("Allow", "GET, HEAD")], said.body)
+
+
+def _nothing_to_stop() -> None:
+    return None

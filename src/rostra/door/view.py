@@ -1,0 +1,162 @@
+"""What the door says of a Space: state.json, and the same in words for a page that runs no scripts."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from rostra.kernel.clock import iso
+from rostra.space.space import Space
+from rostra.space.states import BEFORE, ON_AIR, State
+from rostra.space.view import public
+
+PART_S: Final = 0.5
+LAMP: Final = {
+    State.SCHEDULED: "Not on yet",
+    State.DELAYED: "Starting late",
+    State.OPEN: "About to start",
+    State.LIVE: "On air",
+    State.BREAK: "Holding the line",
+    State.ENDED: "Ended",
+    State.CANCELLED: "Cancelled",
+}
+
+
+def state_json(space: Space, now_us: int, sound_base: str) -> dict[str, Any]:
+    """All of state.json. Only `now`, `elapsed_s` and `next_poll_s` change while the Space does not."""
+    return {
+        **public(space, now_us),
+        "lobby": None,
+        "now": iso(now_us),
+        "next_poll_s": next_poll_s(space, now_us),
+        "sound": f"{sound_base}/s/{space.id}",
+        "part_s": PART_S,
+    }
+
+
+def next_poll_s(space: Space, now_us: int) -> int:
+    """When a page that hears nothing should ask again: rarely while nothing can happen, often when it is about to."""
+    if space.state in ON_AIR:
+        return 10
+    if space.state not in BEFORE:
+        return 300
+    if space.state is State.OPEN:
+        return 3
+    if space.starts_us is None:
+        return 15
+    left_s = (space.starts_us - now_us) / 1e6
+    for least_s, poll_s in ((3600, 60), (600, 20), (60, 10), (-1800, 3)):
+        if left_s > least_s:
+            return poll_s
+    return 15
+
+
+def sentence(space: Space) -> Markup:
+    """What a listener needs to know, with times in UTC."""
+    stay = " Stay here; it begins by itself."
+    starts = time_tag(space.starts_us, "starts")
+    match space.state:
+        case State.LIVE:
+            return Markup("It is on the air now.")
+        case State.BREAK:
+            return Markup(
+                "The speakers lost their connection at {}. We are holding the line; sound returns by itself."
+            ).format(time_tag(space.break_since_us))
+        case State.ENDED:
+            return Markup("It ended at {}. This is the whole of it.").format(time_tag(space.over_us))
+        case State.CANCELLED:
+            return Markup("This will not take place.") + _said(space.reason)
+        case _ if space.starts_us is None:
+            said = "The speakers are getting ready." if space.state is State.OPEN else "No time is set yet."
+            return Markup(said + stay)
+        case _ if space.starts_us != space.first_starts_us:
+            return Markup("Starting late: now {}.").format(starts) + _said(space.reason) + stay
+        case _:
+            return Markup("We start at {}.").format(starts) + stay
+
+
+def speakers(space: Space) -> list[dict[str, str]]:
+    """Who stands on the page, before a script changes it."""
+    shown = [seat for seat in space.sitting() if seat.on_stage or space.state not in ON_AIR]
+    return [
+        {
+            "seat": seat.seat,
+            "name": seat.name,
+            "initials": initials(seat.name),
+            "said": "muted" if seat.muted and space.state in ON_AIR else "host" if seat.role == "host" else "",
+        }
+        for seat in shown
+    ]
+
+
+def counted(space: Space) -> str:
+    if space.state in ON_AIR:
+        return f"{space.count:,} listening"
+    return f"{space.peak:,} at most" if space.state is State.ENDED and space.peak else ""
+
+
+def initials(name: str) -> str:
+    words = name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def time_tag(wall_us: int | None, what: str = "") -> Markup:
+    """A time in UTC that a script may turn into the reader's own zone."""
+    if wall_us is None:
+        return Markup("")
+    moment = datetime.fromtimestamp(wall_us // 1_000_000, UTC)
+    said = f"{moment:%H:%M} UTC on {moment:%A} {moment.day} {moment:%B}"
+    kind = Markup(' data-is="{}"').format(what) if what else Markup("")
+    return Markup('<time datetime="{}"{}>{}</time>').format(iso(wall_us), kind, said)
+
+
+def calendar_link(space: Space, page_url: str, now_us: int) -> str:
+    """The start as an iCalendar file inside a data: address (RFC 5545; RFC 2397), with an alarm ten minutes before."""
+    if space.starts_us is None:
+        return ""
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Rostra//Space//EN",
+        "BEGIN:VEVENT",
+        f"UID:{space.id}@rostra",
+        f"DTSTAMP:{_basic(space.created_us or now_us)}",
+        f"DTSTART:{_basic(space.starts_us)}",
+        "DURATION:PT1H",
+        *_folded(f"SUMMARY:{_calendar_text(space.title)}"),
+        *_folded(f"URL:{page_url}"),
+        "BEGIN:VALARM",
+        "ACTION:DISPLAY",
+        *_folded(f"DESCRIPTION:{_calendar_text(space.title)}"),
+        "TRIGGER:-PT10M",
+        "END:VALARM",
+        "END:VEVENT",
+        "END:VCALENDAR",
+        "",
+    ]
+    return "data:text/calendar;charset=utf-8," + quote("\r\n".join(lines), safe=":;/-@,=.")
+
+
+def _said(reason: str) -> Markup:
+    return Markup(" The host says: <bdi>{}</bdi>").format(escape(reason)) if reason else Markup("")
+
+
+def _basic(wall_us: int) -> str:
+    return f"{datetime.fromtimestamp(wall_us // 1_000_000, UTC):%Y%m%dT%H%M%SZ}"
+
+
+def _calendar_text(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
+
+
+def _folded(line: str) -> list[str]:
+    """Lines of at most 75 octets, the rest indented by a blank (RFC 5545, 3.1)."""
+    lines, rest = [], line.encode()
+    while len(rest) > 75:
+        cut = 75
+        while rest[cut] & 0xC0 == 0x80:
+            cut -= 1
+        lines.append(rest[:cut].decode())
+        rest = b" " + rest[cut:]
+    return [*lines, rest.decode()]

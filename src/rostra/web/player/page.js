@@ -1,0 +1,378 @@
+// The page of a Space in all its states; it never needs to be loaded again.
+import { draw } from "./bar.js";
+import { PART_S, Sound, canPlayParts, wait } from "./sound.js";
+import { LAMP, clock, sentence, spoken, when, zone } from "./words.js";
+
+/** @typedef {import("./words.js").Space} Space */
+
+/** @param {string} id @returns {any} */
+const $ = (id) => document.getElementById(id);
+/** @type {HTMLAudioElement} */
+const audio = $("audio");
+/** @type {Space} */
+let space = JSON.parse($("state").textContent);
+const home = `/s/${space.id}/`;
+const parts = canPlayParts();
+const native = !parts && Boolean(audio.canPlayType("application/vnd.apple.mpegurl"));
+let ahead = 0; // the server's clock minus ours, ms
+let armed = false; // the reader has said "play when it starts"
+let refused = false; // the browser wants a press first
+let begun = false; // we are after sound
+let troubled = false;
+let askedAt = 0;
+let speaking = /** @type {string[]} */ ([]);
+let level = -127;
+let wanted = /** @type {number | null} */ (null); // the bar is being moved to here
+let record = /** @type {import("./bar.js").Levels} */ ({ levels: [], parts: 0, turns: [] });
+let fresh = /** @type {{at: number, level: number}[]} */ ([]);
+let drawn = "";
+let told = "";
+
+const before = () => ["scheduled", "delayed", "open"].includes(space.state);
+const onAir = () => space.state === "live" || space.state === "break";
+const now = () => Date.now() + ahead;
+
+const sound = new Sound(audio, `${space.sound}/opus/`, {
+  now(said) {
+    speaking = said.speaking;
+    level = said.level;
+    fresh.push({ at: audio.currentTime, level });
+    if (said.state !== space.state || said.seq !== space.seq) {
+      const soon = said.state !== space.state;
+      space = { ...space, state: said.state, count: said.count };
+      refresh(soon ? 0 : 5e3);
+    }
+    space.count = said.count;
+    show();
+  },
+  over() {
+    refresh(0);
+  },
+  trouble(on) {
+    if (on !== troubled) show((troubled = on));
+  },
+});
+
+// ── sound ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {number} [second] from there; without it, live or (when it is over) from the beginning */
+function listen(second) {
+  begun = true;
+  refused = false;
+  if (!parts) {
+    const source = space.sound + (onAir() ? "/hls/index.m3u8" : "/recording.m4a");
+    if (audio.src !== source) audio.src = source;
+    if (second !== undefined) audio.currentTime = second;
+  } else {
+    sound.open();
+    if (second !== undefined) sound.seek(second);
+    else if (!over()) sound.join();
+    else sound.seek(0);
+  }
+  audio.play().catch((/** @type {Error} */ why) => {
+    if (why.name !== "NotAllowedError") return;
+    refused = true;
+    begun = false;
+    sound.stop();
+    show();
+  });
+  show();
+}
+
+const over = () => space.state === "ended";
+const total = () => Math.max(sound.count() * PART_S, over() ? (space.elapsed_s ?? 0) : 0, audio.currentTime);
+const isLive = () => (parts ? sound.live : true) && !over();
+
+function toggle() {
+  if (before()) {
+    armed = true;
+    if (parts) sound.open();
+    audio.play().catch(() => {});
+    show();
+  } else if (!begun) listen();
+  else if (!audio.paused) audio.pause();
+  else if (audio.ended) listen(0);
+  else {
+    audio.play().catch(() => {});
+    if (parts) sound.resume();
+  }
+}
+
+/** @param {number} second */
+function go(second) {
+  const to = Math.max(0, Math.min(second, total()));
+  if (!over() && to > total() - 2) listen();
+  else listen(to);
+}
+
+// ── what is shown ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {string} id @param {string} text */
+function say(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
+/** @param {unknown} [_] */
+function show(_) {
+  const { state } = space;
+  const hasPlayer = parts || native;
+  say("lamp", LAMP[state]);
+  $("lamp").dataset.state = state;
+  document.title = `${onAir() ? "● " : ""}${space.title}`;
+  say("words", troubled && onAir() && begun ? "We cannot reach the sound just now. It returns by itself." : sentence(space, now()));
+  $("words").hidden = !$("words").textContent;
+  const line = `${LAMP[state]}. ${$("words").textContent}`;
+  if (told && line !== told) say("told", line); // once per state, for screen readers
+  told = line;
+  $("deck").hidden = !hasPlayer || state === "cancelled";
+  $("cannot").hidden = hasPlayer || before() || state === "cancelled";
+  $("controls").hidden = before();
+  $("before").hidden = !before();
+  $("calendar").hidden = !before() || !space.starts;
+  const playing = begun && !audio.paused;
+  const does = before() ? "arm" : playing ? "pause" : "start";
+  const play = $("play");
+  play.hidden = before() && (armed || navigator.userActivation?.hasBeenActive === true);
+  play.dataset.does = does;
+  play.classList.toggle("main", does !== "pause");
+  say("does", { arm: "Play when it starts", pause: "Pause", start: onAir() ? "Listen live" : "Play" }[does] ?? "");
+  const behind = total() - audio.currentTime;
+  say("caption", before() ? (play.hidden ? "Ready. It begins by itself." : "")
+    : !begun ? (refused && onAir() ? "Your browser waits for you: press to listen." : onAir() ? "Listen live" : "Listen from the beginning")
+    : audio.paused ? "Paused"
+    : over() ? "Playing the recording"
+    : !sound.started && parts ? "Joining…"
+    : isLive() ? "You hear it live" : `${spoken(behind)} behind live`); // prettier-ignore
+  $("golive").hidden = over() || before();
+  $("golive").disabled = begun && !audio.paused && isLive();
+  say("golive", $("golive").disabled ? "Live" : "Go live");
+  people();
+  say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `${space.peak.toLocaleString("en")} at most` : "");
+  $("count").hidden = !$("listeners").textContent;
+  say("counted", space.counted);
+  time();
+}
+
+function people() {
+  const shown = space.speakers.filter((one) => one.on_stage || !onAir());
+  const plain = shown.map((one) => one.seat + one.name + one.muted).join();
+  const list = $("speakers");
+  list.hidden = !shown.length;
+  if (plain !== drawn) {
+    drawn = plain;
+    list.replaceChildren(
+      ...shown.map((one) => {
+        const item = $("speaker").content.cloneNode(true).firstElementChild;
+        item.dataset.seat = one.seat;
+        item.querySelector(".ring").textContent = initials(one.name);
+        item.querySelector("bdi").textContent = one.name;
+        return item;
+      }),
+    );
+  }
+  const heard = onAir() && begun && !audio.paused;
+  for (const item of list.children) {
+    const one = shown.find((each) => each.seat === item.dataset.seat);
+    const speaks = heard && speaking.includes(item.dataset.seat);
+    item.classList.toggle("speaks", speaks);
+    item.querySelector(".ring").style.setProperty("--l", String(Math.min(1, Math.max(0, (level + 50) / 40))));
+    item.querySelector("small").textContent = onAir() && one?.muted ? "muted" : speaks ? "speaking" : one?.role === "host" ? "host" : "";
+  }
+}
+
+/** @param {string} name */
+const initials = (name) =>
+  [...name.split(/\s+/)].filter(Boolean).map((word) => [...word][0]).filter((_, i, all) => i === 0 || i === all.length - 1)
+    .join("").toUpperCase(); // prettier-ignore
+
+function time() {
+  const left = space.starts && before() ? (Date.parse(space.starts) - now()) / 1000 : 0;
+  $("countdown").hidden = left <= 0;
+  const days = Math.floor(left / 86400);
+  say("countdown", days > 1 ? `${days} days` : clock(left));
+  const here = wanted ?? audio.currentTime;
+  say("here", clock(here));
+  say("total", over() ? clock(total()) : "");
+  const seek = $("seek");
+  seek.max = String(Math.ceil(total()));
+  if (wanted === null) seek.value = String(here);
+  seek.setAttribute("aria-valuetext", `${spoken(here)} of ${spoken(total())}`);
+  if (!before() && !document.hidden) draw($("wave"), record, fresh, here, total());
+}
+
+// ── what the server says ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** @param {number} least ms since the last time we asked */
+async function refresh(least) {
+  if (askedAt > Date.now() - least) return;
+  askedAt = Date.now();
+  await wait(Math.random() * Math.min(1e3, least + 400));
+  try {
+    const response = await fetch(`${home}state.json`);
+    if (!response.ok) return;
+    const said = await response.json();
+    ahead = Date.parse(said.now) - Date.now();
+    if (said.seq >= space.seq) take(said);
+  } catch {
+    // The door is away: what we know stays true enough, and we ask again.
+  }
+}
+
+/** @param {Space} said */
+function take(said) {
+  const was = space.state;
+  space = said;
+  if (space.elapsed_s && !begun) sound.know(Math.floor(space.elapsed_s / PART_S));
+  if (over() && was !== "ended") wait(2e3 * Math.random()).then(levels);
+  const late = Date.parse(space.starts ?? "") - now() > 6e4;
+  if (begun && (space.state === "cancelled" || (before() && late))) {
+    begun = false;
+    sound.stop();
+  }
+  if (onAir() && (was !== space.state || armed) && !begun && !refused) listen();
+  for (const one of document.querySelectorAll("time")) if (one.dataset.is === "starts") one.textContent = when(space.starts);
+  const calendar = $("calendar");
+  if (space.starts) calendar.href = calendar.href.replace(/(DTSTART:)\w+/, `$1${space.starts.replace(/[-:]|\.\d+/g, "")}`);
+  session();
+  show();
+}
+
+async function poll() {
+  for (;;) {
+    await wait(1000 * (space.next_poll_s || 10) * (0.8 + 0.4 * Math.random()));
+    const inBand = begun && parts && !audio.paused && sound.live && Date.now() - sound.heardAt < 3e3;
+    if (!inBand && space.state !== "cancelled") await refresh(900);
+  }
+}
+
+async function levels() {
+  if (!parts && !native) return;
+  try {
+    const response = await fetch(`${space.sound}/opus/levels.json`);
+    if (!response.ok) return;
+    record = await response.json();
+    fresh = fresh.filter((one) => one.at >= record.parts * PART_S);
+    if (over()) sound.parts = record.parts;
+    else sound.know(record.parts);
+  } catch {
+    return;
+  }
+  $("turns").hidden = !over() || !record.turns.length;
+  $("turnlist").replaceChildren(
+    ...record.turns.slice(0, 500).map((turn) => {
+      const item = $("turn").content.cloneNode(true).firstElementChild;
+      item.querySelector("span").textContent = clock(turn.from_s);
+      item.querySelector("bdi").textContent = turn.name;
+      item.firstElementChild.onclick = () => go(turn.from_s);
+      return item;
+    }),
+  );
+  show();
+}
+
+// ── hands ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+$("play").onclick = toggle;
+$("golive").onclick = () => listen();
+$("seek").oninput = () => time((wanted = Number($("seek").value)));
+$("seek").onchange = () => {
+  go(Number($("seek").value));
+  wanted = null;
+};
+$("loud").oninput = () => {
+  audio.volume = Number($("loud").value);
+  audio.muted = false;
+};
+$("mute").onclick = () => (audio.muted = !audio.muted);
+$("share").onclick = async () => {
+  const url = location.origin + home.slice(0, -1);
+  try {
+    if (navigator.share) return await navigator.share({ title: space.title, url });
+    await navigator.clipboard.writeText(url);
+    say("shared", "Link copied");
+  } catch (why) {
+    if (/** @type {Error} */ (why).name !== "AbortError") say("shared", url);
+  }
+};
+audio.onvolumechange = () => $("mute").setAttribute("aria-pressed", String(audio.muted));
+for (const kind of ["play", "pause", "playing", "ended", "seeked"]) audio.addEventListener(kind, show);
+audio.addEventListener("playing", () => {
+  if (rostra.firstSoundAt || before() && !sound.heardAt) return;
+  rostra.firstSoundAt = performance.now();
+  wait(500 + 2e3 * Math.random()).then(levels);
+});
+addEventListener("keydown", (event) => {
+  const on = /** @type {HTMLElement} */ (event.target);
+  if (event.ctrlKey || event.metaKey || event.altKey || on.id === "loud" || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
+  const pressable = /^(BUTTON|A|SUMMARY)$/.test(on.tagName);
+  const key = event.key.toLowerCase();
+  if (key === "k" || (key === " " && !pressable)) toggle();
+  else if (key === "m") audio.muted = !audio.muted;
+  else if (before()) return;
+  else if (key === "l" && !over()) listen();
+  else if (key === "arrowleft") go(audio.currentTime - 10);
+  else if (key === "arrowright") go(audio.currentTime + 10);
+  else return;
+  event.preventDefault();
+});
+addEventListener("online", () => sound.hurry());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  sound.hurry();
+  refresh(3e3);
+});
+
+function session() {
+  const keys = navigator.mediaSession;
+  if (!keys) return;
+  keys.metadata = new MediaMetadata({ title: space.title, artist: space.host, album: onAir() ? "Live" : "Recording" });
+  /** @type {[MediaSessionAction, MediaSessionActionHandler][]} */
+  const does = [
+    ["play", toggle], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
+    ["seekbackward", (step) => go(audio.currentTime - (step.seekOffset ?? 10))],
+    ["seekforward", (step) => go(audio.currentTime + (step.seekOffset ?? 10))],
+    ["seekto", (to) => go(to.seekTime ?? 0)],
+  ]; // prettier-ignore
+  for (const [key, act] of does)
+    try {
+      keys.setActionHandler(key, act);
+    } catch {
+      // A key this browser does not have.
+    }
+}
+
+/** For tests, measurements and the curious. */
+const rostra = {
+  get state() { return space.state; },
+  get t0() { return sound.t0; },
+  get live() { return sound.live; },
+  get gaps() { return sound.gaps; },
+  get parts() { return sound.count(); },
+  get playing() { return begun && !audio.paused && sound.started; },
+  firstSoundAt: 0,
+  position: () => audio.currentTime,
+  bufferedEnd: () => sound.bufferedEnd(),
+}; // prettier-ignore
+Object.assign(window, { rostra });
+
+say("zone", zone);
+for (const one of document.querySelectorAll("time")) one.textContent = when(one.dateTime);
+for (const one of document.querySelectorAll(".scripted")) /** @type {HTMLElement} */ (one).hidden = false;
+if (space.elapsed_s) sound.know(Math.floor(space.elapsed_s / PART_S));
+session();
+if (onAir()) listen();
+else {
+  show();
+  if (over()) levels();
+  else refresh(1);
+}
+let ticks = 0;
+setInterval(() => {
+  sound.tick();
+  const left = Date.parse(space.starts ?? "") - now();
+  // In the last seconds the request for sound already waits at the edge: it is answered the moment it begins.
+  if (before() && !begun && (armed || navigator.userActivation?.hasBeenActive) && left < 4e3 && left > -6e4 && parts) listen();
+  if (ticks++ % 5) time();
+  else show();
+}, 200);
+poll();
