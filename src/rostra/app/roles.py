@@ -64,7 +64,8 @@ async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     role = _BUILDERS[name](place, settings, log)
-    await role.start([socket.socket(fileno=descriptor) for descriptor in sockets])
+    listening = [socket.socket(fileno=descriptor) for descriptor in sockets]  # held until the end: collected is closed
+    await role.start(listening)
     gc.collect()
     gc.freeze()  # what lives from start to stop need not be walked again
     tasks = [asyncio.create_task(heart.beat(beat), name="heart"), asyncio.create_task(_watch_lag(log), name="lag")]

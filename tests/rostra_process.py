@@ -1,0 +1,160 @@
+"""A whole installation in processes of its own, driven by its commands as an operator would."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+START_S = 60
+ROSTRA = [sys.executable, "-m", "rostra"]
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def free_ports(count: int = 4) -> int:
+    """The first of so many free neighbours."""
+    while True:
+        first = random.randrange(20_000, 32_000, count)
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except OSError:
+                continue
+            return first
+
+
+class Rostra:
+    """`rostra serve` on this data and these ports, from `with` to its end.
+
+    Attributes:
+        greeting: what `serve --json` printed.
+    """
+
+    def __init__(self, data: Path, port: int) -> None:
+        self.data, self.port = data, port
+        self.greeting: dict[str, Any] = {}
+        self._process: subprocess.Popen[str] | None = None
+        self._log = data.parent / "serve.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [*ROSTRA, "serve", "--json", "--data", str(self.data), "--port", str(self.port)],
+                stdout=subprocess.PIPE, stderr=log, text=True, env=environment(), process_group=0,
+            )  # fmt: skip
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line or "error" in (said := json.loads(line)):
+            self.stop()
+            raise AssertionError(f"serve did not start:\n{self.log()[-4000:]}")
+        self.greeting = said
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Gives the exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        try:
+            code = self._process.wait(40)
+        finally:
+            self._process.kill()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        return code
+
+    @property
+    def door(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def sound(self) -> str:
+        return f"http://127.0.0.1:{self.port + 1}"
+
+    @property
+    def key(self) -> str:
+        return (self.data / "operator.key").read_text().strip()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def pids(self) -> dict[str, int]:
+        """The process of each role, from the log's last word on it."""
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return {line["of"]: line["pid"] for line in lines if line["message"] == "role started"}
+
+    def kill_role(self, role: str, number: signal.Signals = signal.SIGKILL) -> int:
+        pid = self.pids()[role]
+        os.kill(pid, number)
+        return pid
+
+    def run(self, *args: str, code: int = 0, timeout_s: float = 60) -> dict[str, Any]:
+        """A command of this installation with --json; its object."""
+        done = subprocess.run(
+            [*ROSTRA, *args, "--json", "--data", str(self.data)],
+            capture_output=True, text=True, timeout=timeout_s, check=False, env=environment(),
+        )  # fmt: skip
+        assert done.returncode == code, f"{args} gave {done.returncode}: {done.stderr}{self.log()[-2000:]}"
+        return dict(json.loads(done.stdout))
+
+    def begin(self, *args: str) -> "Command":
+        """A command that runs beside the test."""
+        return Command([*ROSTRA, *args, "--json", "--data", str(self.data)])
+
+    def get(self, url: str, timeout_s: float = 20) -> bytes:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            return bytes(answer.read())
+
+    def state(self, space_id: str) -> dict[str, Any]:
+        return dict(json.loads(self.get(f"{self.door}/s/{space_id}/state.json")))
+
+
+class Command:
+    """A command under way; `result` waits for its JSON object."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        )
+
+    def result(self, timeout_s: float = 60) -> dict[str, Any]:
+        try:
+            said, complained = self._process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            said, complained = self._process.communicate()
+            raise AssertionError(f"no end within {timeout_s} s: {complained}") from None
+        assert self._process.returncode == 0, complained
+        return dict(json.loads(said))
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def over(self) -> bool:
+        return self._process.poll() is not None
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(SOURCE)}
