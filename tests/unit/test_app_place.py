@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from rostra_process import free_ports
 
 from rostra.app.listening import close_all, open_all
 from rostra.app.place import Place, Running
@@ -61,19 +62,19 @@ def test_data_that_cannot_be_made_is_a_fault_with_a_remedy(tmp_path: Path) -> No
 
 
 def test_a_taken_port_is_named_with_the_role_and_the_remedy() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(Fault, match=rf"Port {port} .* the edge needs.*--port"):
-            open_all(Settings(port=port - 1))
+    door = free_ports()
+    wanted = rf"Port {door + 1} .* the edge needs.*--port"
+    with socket.create_server(("127.0.0.1", door + 1)), pytest.raises(Fault, match=wanted):
+        open_all(Settings(port=door))
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(Fault, match="not an address of this machine"):
-        open_all(Settings(host="203.0.113.7", port=23990))
+        open_all(Settings(host="203.0.113.7", port=free_ports()))
 
 
 def test_control_and_stage_stay_on_loopback() -> None:
-    sockets = open_all(Settings(host="0.0.0.0", port=23980))
+    sockets = open_all(Settings(host="0.0.0.0", port=free_ports()))
     try:
         where = {role: [one.getsockname()[0] for one in listening] for role, listening in sockets.items()}
     finally:
