@@ -70,7 +70,7 @@ def part(
 
     Args:
         frames: encoded frames in order, raw (no ADTS, no Ogg).
-        start_us: wall microseconds of the first sample; becomes the NTP time in prft.
+        start_us: wall microseconds of the first sample; becomes the NTP time in prft (read back right until 2106).
         message: body of an emsg in the scheme NOW_SCHEME that lasts as long as the part.
     """
     count = len(frames)
