@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from rostra.kernel.errors import PeerError
 from rostra.wire.exchange import Exchange, Stream
-from rostra.wire.http1 import Request, RequestParser, prepared, with_close
+from rostra.wire.http1 import Request, RequestParser, with_close
 
 if TYPE_CHECKING:
     from rostra.wire.server import Server
@@ -180,14 +180,14 @@ class Connection(asyncio.Protocol):
         elif self._lingering or self._closing and self._exchange is None:
             self.abort()
         elif self._refused:
-            self._refuse(_FULL)
+            self._refuse(self.server.canned.full)
         elif self._exchange is not None:
             if not self._exchange.held:
                 server.counters.answer_timeouts += 1
-            self._exchange.expire(_TOO_SLOW, draining=False)
+            self._exchange.expire(server.canned.too_slow, draining=False)
         elif self._rest:
             server.counters.head_timeouts += 1
-            self._refuse(_TIMEOUT)
+            self._refuse(server.canned.timeout)
         else:
             server.counters.idle_closed += 1
             self._end()
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is not None:
             if self._exchange.held:
                 self.server.counters.drained += 1
-                self._exchange.expire(_STOPPING, draining=True)
+                self._exchange.expire(self.server.canned.stopping, draining=True)
         elif self._stream is not None:
             self._stream.drain()
         elif not self._lingering:
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         if self._lingering or self._closing:
             return
         if self._refused:
-            self._refuse(_FULL)
+            self._refuse(self.server.canned.full)
         elif self._exchange is not None or self._stream is not None or self.paused or self._queue:
             self._read_ahead(data)
         else:
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
             requests = parser.feed(data)
         except PeerError as error:
             server.counters.bad_requests += 1
-            self._refuse(_refusal(error))
+            self._refuse(server.canned.refusal(error))
             return True
         if parser.idle:
             # No parser is kept between requests, and what comes twice in one piece is recognised by its bytes.
@@ -302,7 +302,7 @@ class Connection(asyncio.Protocol):
     def _fault(self, error: Exception, exchange: Exchange) -> None:
         self.server.fault(error, exchange.request)
         if self._exchange is exchange:
-            exchange.send(_BROKEN)
+            exchange.send(self.server.canned.broken)
 
     # Ends.
 
@@ -352,19 +352,4 @@ class Connection(asyncio.Protocol):
 
 NEVER = float("inf")
 _NOTHING, _IN_HEAD, _IN_BODY = range(3)
-_TEXT = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-_CLOSE = ("Connection", "close")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_FULL = prepared(
-    503,
-    [*_TEXT, ("Retry-After", "5"), _CLOSE],
-    b"This server is full. Those inside are not put out; please try again shortly.\n",
-)
-_STOPPING = prepared(503, [*_TEXT, ("Retry-After", "1")], b"This server is restarting. Please ask again.\n")
-_TOO_SLOW = prepared(503, [*_TEXT, ("Retry-After", "2")], b"No answer was ready in time. Please ask again.\n")
-_BROKEN = prepared(500, _TEXT, b"Something failed on our side. It has been written down.\n")
-_TIMEOUT = prepared(408, [*_TEXT, _CLOSE], b"The request did not arrive in time.\n")
-
-
-def _refusal(error: PeerError) -> bytes:
-    return prepared(error.status, [*_TEXT, *error.headers, _CLOSE], f"{error}\n".encode())

@@ -7,10 +7,9 @@ from rostra.kernel.metrics import family
 
 @dataclass(slots=True)
 class Counters:
-    """Grows for ever, except `open` and `waiting`, which go up and down."""
+    """Grows for ever, except `open`."""
 
     open: int = 0
-    waiting: int = 0
     connections: int = 0
     requests: int = 0
     bad_requests: int = 0
@@ -32,7 +31,7 @@ class Counters:
         label = {"role": role}
         text = ""
         for one in fields(self):
-            kind = "gauge" if one.name in ("open", "waiting") else "counter"
+            kind = "gauge" if one.name == "open" else "counter"
             name = f"rostra_wire_{one.name}" + ("_total" if kind == "counter" else "")
             text += family(name, kind, _MEANING[one.name], [(label, getattr(self, one.name))])
         return text
@@ -40,7 +39,6 @@ class Counters:
 
 _MEANING = {
     "open": "Connections open now.",
-    "waiting": "Requests held now.",
     "connections": "Connections accepted.",
     "requests": "Requests handed to a handler.",
     "bad_requests": "Requests refused for breaking HTTP or a limit.",

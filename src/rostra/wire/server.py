@@ -9,11 +9,12 @@ import json
 import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from rostra.kernel.errors import Overloaded, PeerError, RostraError, Unavailable
 from rostra.kernel.log import Log
+from rostra.wire.canned import Canned
 from rostra.wire.connection import Connection
 from rostra.wire.counters import Counters
 from rostra.wire.exchange import Exchange, Stream
@@ -34,10 +35,13 @@ class Server:
         idle_until, answer_until: deadlines counted from the last sweep.
     """
 
-    def __init__(self, handler: Handler, limits: Limits, counters: Counters, log: Log | None, sweep_s: float) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits, counters: Counters, log: Log | None, sweep_s: float, canned: Canned
+    ) -> None:
         self.handler = handler
         self.limits = limits
         self.counters = counters
+        self.canned = canned
         self.connections_most = limits.connections or connections_allowed()
         self.refusals_most = max(16, min(256, self.connections_most // 16))
         self.refusing = 0
@@ -153,9 +157,15 @@ async def serve(
     counters: Counters,
     log: Log | None = None,
     sweep_s: float = 1.0,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> Server:
-    """Answer on sockets that are bound already. `sweep_s` is how exactly deadlines are kept."""
-    server = Server(handler, limits, counters, log, sweep_s)
+    """Answer on sockets that are bound already.
+
+    Args:
+        sweep_s: how exactly deadlines are kept.
+        headers: go with the answers that the server gives by itself (400, 408, 431, 503, …).
+    """
+    server = Server(handler, limits, counters, log, sweep_s, Canned(headers))
     await server.listen(sockets)
     return server
 
