@@ -1,0 +1,108 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rostra.app.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def rostra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on data of its own; gives exit code, standard output, standard error."""
+
+    def run(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["rostra", *args, "--data", str(tmp_path / "data")])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def made(rostra: Run, *args: str) -> dict[str, Any]:
+    code, said, _ = rostra(*args, "--json")
+    assert code == 0
+    return dict(json.loads(said))
+
+
+def test_a_space_made_before_the_server_ever_ran_is_there_with_all_its_addresses(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening", "--starts", "2030-05-04T20:00:00+02:00")
+    assert space["state"] == "scheduled"
+    assert space["starts"] == "2030-05-04T18:00:00.000Z"
+    assert {"id", "page", "studio", "whip", "token", "hls", "opus_hls", "replay", "recording"} <= space.keys()
+    assert [one["id"] for one in made(rostra, "space", "list")["spaces"]] == [space["id"]]
+
+
+def test_what_is_shown_later_does_not_hold_the_token(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert "token" not in made(rostra, "space", "show", space["id"])
+
+
+def test_a_whole_page_address_does_as_an_id(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert made(rostra, "space", "show", space["page"])["id"] == space["id"]
+
+
+def test_a_space_is_delayed_with_its_reason_and_cancelled(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening", "--starts", "2030-05-04T20:00:00Z")
+    later = made(rostra, "space", "delay", space["id"], "--minutes", "40", "--reason", "Waiting for our guest")
+    assert (later["state"], later["starts"], later["reason"]) == (
+        "delayed",
+        "2030-05-04T20:40:00.000Z",
+        "Waiting for our guest",
+    )
+    assert made(rostra, "space", "cancel", space["id"])["state"] == "cancelled"
+
+
+def test_an_invited_speaker_gets_a_seat_and_a_link(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    guest = made(rostra, "space", "invite", space["id"], "--name", "Ben")
+    assert guest["seat"] == "s2"
+    assert guest["link"].endswith(f"/studio/{space['id']}#key={guest['token']}")
+
+
+def test_going_live_without_a_server_says_what_to_do(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    code, _, complained = rostra("space", "live", space["id"])
+    assert code == 1
+    assert complained.splitlines()[1] == "Start it with 'rostra serve'."
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("space", "show", "zzzzzzzzzz"),
+        ("space", "show", "../../etc/passwd"),
+        ("space", "create", "--title", ""),
+        ("space", "create", "--title", "x" * 10_000),
+        ("space", "create", "--title", "x", "--starts", "tomorrow"),
+        ("space", "end", "zzzzzzzzzz"),
+        ("timeline", "verify", "zzzzzzzzzz"),
+        ("sign-in",),
+        ("listen", "http://127.0.0.1:9/s/zzzzzzzzzz", "--timeout", "0.2"),
+        ("speak", "http://127.0.0.1:9/s/x/whip", "--token", "t", "--file", "/nowhere.wav"),
+        ("speak", "http://127.0.0.1:9/s/x/whip", "--token", "t", "--file", __file__),
+    ],
+)
+def test_a_failure_is_what_and_what_to_do_and_an_object_for_programs(rostra: Run, command: tuple[str, ...]) -> None:
+    code, said, complained = rostra(*command, "--json")
+    assert code == 1
+    assert len(complained.strip().splitlines()) == 2, complained
+    assert "Traceback" not in complained and "made a mistake" not in complained
+    assert json.loads(said)["error"].keys() == {"code", "message", "remedy"}
+
+
+def test_a_setting_that_does_not_exist_stops_the_start_and_names_the_nearest(rostra: Run, tmp_path: Path) -> None:
+    made(rostra, "space", "create", "--title", "Evening")
+    (tmp_path / "data" / "rostra.toml").write_text("prot = 9000\n")
+    code, _, complained = rostra("serve")
+    assert code == 1
+    assert "'prot'" in complained and "'port'" in complained
