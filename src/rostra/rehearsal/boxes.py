@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _NTP_TO_UNIX_S = 2_208_988_800
+_PACKETS_MOST = 10_000
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf", b"mvex")
 
 
@@ -96,8 +97,10 @@ def read_fragment(data: bytes) -> Fragment:
     """Raises: NotMp4."""
     try:
         return _read_fragment(data)
-    except (struct.error, IndexError) as wrong:
-        raise NotMp4(f"the fragment is broken: {wrong}") from None
+    except NotMp4:
+        raise
+    except (struct.error, IndexError, KeyError, ValueError) as wrong:
+        raise NotMp4(f"the fragment is broken: {wrong!r}") from None
 
 
 def _read_fragment(data: bytes) -> Fragment:
@@ -122,6 +125,8 @@ def _read_fragment(data: bytes) -> Fragment:
     default_duration, default_size = _defaults(data, fields[b"tfhd"][0])
     begin = fields[b"trun"][0]
     flags, count = struct.unpack_from(">I", data, begin)[0] & 0xFFFFFF, struct.unpack_from(">I", data, begin + 4)[0]
+    if count > _PACKETS_MOST:
+        raise NotMp4(f"a fragment of {count} packets")
     cursor, offset = begin + 8, moof[0] - 8
     at = mdat[0]
     if flags & 0x1:

@@ -47,7 +47,7 @@ class Feed(Protocol):
 class Parts:
     """The web player's way: one request for the newest second, then one held request for each half second."""
 
-    behind_s = 0.8
+    behind_s = 0.65
 
     def __init__(self, client: Client, base: str, from_start: bool = False) -> None:
         self._client, self._base, self._from_start = client, f"{base}/opus", from_start
