@@ -1,9 +1,10 @@
 """Control on a real socket, with a real record and store, and a stage that keeps to the contract but holds no sound."""
 
 import asyncio
+import inspect
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +82,8 @@ class PlainStage:
     async def stop(self) -> None:
         if self._server:
             await self._server.drain(0.2)
-        for writer in self._writers.values():
-            await writer.close()
+        while self._writers:
+            await self._writers.popitem()[1].close()
 
     async def answer(self, request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {KEY}":
@@ -164,6 +165,25 @@ async def world(data: Path, **settings: Any) -> AsyncIterator[World]:
         await stage.stop()
         library.close()
         store.close()
+
+
+def in_world(story: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test told as a coroutine on a world of its own (`w`); it may ask for further fixtures by name."""
+    wanted = [one for name, one in inspect.signature(story).parameters.items() if name not in ("w", "tmp_path")]
+
+    def test(tmp_path: Path, **fixtures: Any) -> None:
+        async def run() -> None:
+            async with world(tmp_path) as w:
+                if "tmp_path" in inspect.signature(story).parameters:
+                    fixtures["tmp_path"] = tmp_path
+                await story(w, **fixtures)
+
+        asyncio.run(run())
+
+    place = inspect.Parameter("tmp_path", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    test.__signature__ = inspect.Signature([place, *wanted])  # type: ignore[attr-defined]
+    test.__name__, test.__doc__ = story.__name__, story.__doc__
+    return test
 
 
 def _four_ports() -> list[socket.socket]:

@@ -12,6 +12,7 @@ from rostra.control import people, reference, scrape, sign_in, spaces
 from rostra.control.borders import told
 from rostra.control.desk import AtDesk, Desk
 from rostra.control.guard import OperatorOnly
+from rostra.control.models import Failure
 from rostra.kernel.errors import PeerError, RostraError
 from rostra.kernel.settings import ROLES
 
@@ -23,6 +24,8 @@ _SAID = {
     404: ("There is nothing at this address. The reference is at /api/docs.", "not-found"),
     405: ("This address does not take that method.", "bad-method"),
 }
+
+_BAD_JSON = ("The body is not JSON that can be read.", "bad-json")
 
 _pages = APIRouter()
 
@@ -37,6 +40,7 @@ def build(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses={"default": {"model": Failure, "description": "What was wrong."}},
     )
     app.state.desk = desk
     for router in (sign_in.router, people.router, spaces.router, _pages):
@@ -75,13 +79,14 @@ async def _answer(_: Request, failure: Exception) -> Response:
 
 async def _invalid(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, RequestValidationError)
+    if failure.errors()[0]["type"] == "json_invalid":
+        return await _answer(request, PeerError(400, *_BAD_JSON))
     return await _answer(request, PeerError(422, _sentence(failure.errors()[0]), "invalid"))
 
 
 async def _plain(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HTTPException)
-    fallback = ("The body is not JSON that can be read.", "bad-json")
-    sentence, code = _SAID.get(failure.status_code, fallback)
+    sentence, code = _SAID.get(failure.status_code, _BAD_JSON)
     headers = tuple((failure.headers or {}).items())
     return await _answer(request, PeerError(failure.status_code, sentence, code, headers))
 
@@ -91,8 +96,6 @@ def _sentence(wrong: dict[str, Any]) -> str:
     place = [str(one) for one in wrong["loc"][1:]]
     name = ".".join(place)[:80]
     match wrong["type"]:
-        case "json_invalid":
-            return "The body is not JSON."
         case "missing" if not place:
             return "The body is missing: a JSON object is expected."
         case "missing":

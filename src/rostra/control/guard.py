@@ -51,7 +51,7 @@ def check_origin(request: Request, settings: Settings) -> None:
     if site is not None:  # the browser's own word, which pages cannot set
         ours = site in ("same-origin", "none")
     elif (origin := request.headers.get("origin")) is not None:
-        ours = _is_ours(origin, request.headers.get("host", ""), settings)
+        ours = _is_ours(origin, _asked_hosts(request), settings)
     else:  # no browser of our time; then nothing may rest on a cookie alone
         ours = request.method in _SAFE or cookie_name(settings) not in request.cookies
     if not ours:
@@ -155,7 +155,12 @@ def _over_tls(settings: Settings) -> bool:
     return settings.door_base.startswith("https://")
 
 
-def _is_ours(origin: str, host: str, settings: Settings) -> bool:
+def _asked_hosts(request: Request) -> list[str]:
+    """The host this request was sent to, and the one the door was asked for. No page can make a browser send either falsely."""
+    return [request.headers[name] for name in ("host", "x-forwarded-host") if name in request.headers]
+
+
+def _is_ours(origin: str, hosts: list[str], settings: Settings) -> bool:
     """Whether `origin` is our public address, or the one this request was sent to."""
     here = _place(origin)
     if here is None:
@@ -165,7 +170,7 @@ def _is_ours(origin: str, host: str, settings: Settings) -> bool:
         return True
     # What stands before us may have taken TLS off, so the scheme of the request itself says nothing.
     scheme = here[0]
-    return here == _place(f"{scheme}://{host}")
+    return any(here == _place(f"{scheme}://{host}") for host in hosts)
 
 
 def _place(url: str) -> tuple[str, str, int] | None:

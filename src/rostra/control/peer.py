@@ -1,6 +1,7 @@
 """One peer's connection: uvicorn's own, with a deadline on the head of each request, which uvicorn waits for without end."""
 
 import asyncio
+import json
 from typing import Final
 
 import h11
@@ -26,6 +27,19 @@ class Protocol(H11Protocol):
         elif self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._wait_for_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """In the one shape of all failures. `msg` is uvicorn's own; what exactly was wrong helps nobody but an attacker."""
+        body = json.dumps({"code": "bad-request", "message": "This is not HTTP as we read it."}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._late is not None:

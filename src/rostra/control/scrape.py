@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rostra.kernel import metrics
 
 _ABOUT = re.compile(r"# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)\Z")
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+(?: -?[0-9]+)?)\Z")
+_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([+-]?(?:[0-9][0-9.eE+-]*|Inf|NaN)(?: -?[0-9]+)?)\Z")
 
 
 @dataclass(slots=True)

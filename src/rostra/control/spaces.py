@@ -163,7 +163,7 @@ def _snapshots(library: Library, ids: list[SpaceId]) -> tuple[list[Space], list[
     for space_id in ids:
         try:
             found.append(library.snapshot(space_id))
-        except (RostraError, OSError):
+        except (RostraError, OSError, ValueError):
             damaged.append(str(space_id))
     return sorted(found, key=lambda space: space.created_us, reverse=True), damaged
 
