@@ -261,7 +261,7 @@ class Programme:
             "speaking": list(space.speaking),
             "level": part.level_dbfs,
             "count": space.count,
-            "seq": space.seq,
+            "seq": space.news,
         }
         return json.dumps(now, separators=(",", ":")).encode()
 

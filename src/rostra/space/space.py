@@ -26,7 +26,10 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Times are wall microseconds; None where it has not happened. `seq`: the last event folded in."""
+    """Times are wall microseconds; None where it has not happened. `seq`: the last event folded in.
+
+    `news`: the last event that a page must fetch the state for; turns of speech and counts ride along with the sound.
+    """
 
     id: SpaceId
     state: State = State.SCHEDULED
@@ -49,6 +52,7 @@ class Space:
     count_method: str = ""
     disk_low_minutes: int | None = None
     seq: int = -1
+    news: int = -1
 
     def sitting(self) -> list[Seat]:
         """The seats that were not taken away, in the order they were made."""
@@ -107,7 +111,8 @@ def evolve(space: Space, event: e.Event, at_us: int, seq: int) -> Space:
             space = replace(space, seats={**space.seats, event.seat: fresh})
         case _:
             space = _seat_changed(space, event)
-    return replace(space, seq=seq)
+    riding = isinstance(event, e.Speaking | e.Counted | e.Unknown)
+    return replace(space, seq=seq, news=space.news if riding else seq)
 
 
 def to_plain(space: Space) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def public(space: Space, now_us: int) -> dict[str, Any]:
         "count": space.count,
         "peak": space.peak,
         "counted": space.count_method,
-        "seq": space.seq,
+        "seq": space.news,
     }
 
 
