@@ -169,6 +169,7 @@ def test_6_2_1_at_the_end_the_last_segment_may_be_short(rendition: Rendition) ->
         assert text.endswith(b"#EXT-X-ENDLIST\n")
         found = parse(text)
         assert found.hints == [] and found.skipped == 0
+        assert not any(segment.parts for segment in found.segments)
         assert found.segments[-1].uri == "seg/20.m4s"
         assert found.segments[-1].duration_s == pytest.approx(3 * shape.part_s)
         assert {segment.duration_s for segment in found.segments[:-1]} == {shape.segment_s}

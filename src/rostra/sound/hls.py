@@ -185,7 +185,8 @@ class Playlists:
             lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={begin - first}\n")
         else:
             lines.append('#EXT-X-MAP:URI="init.mp4"\n')
-        with_parts = len(self._starts) - _SEGMENTS_WITH_PARTS
+        # After the end there is no live edge and so no parts: hls.js waits for ever if ENDLIST comes beside a new part.
+        with_parts = len(self._starts) - (0 if self._ended else _SEGMENTS_WITH_PARTS)
         lines += [self._segment(msn) for msn in range(begin, min(listed, with_parts))]
         for msn in range(max(begin, with_parts), len(self._starts)):
             lines.append(self._starts[msn])
