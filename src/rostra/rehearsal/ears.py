@@ -53,12 +53,15 @@ class Ear:
     Attributes:
         heard: samples of sound that came out.
         silent: of those and the gaps, samples in tenths of a second quieter than -55 dBFS.
+        longest_silence: the longest run of them: how long a person heard nothing, whatever the reason.
         level_dbfs: RMS of all that came out and was not silent.
     """
 
     def __init__(self, out: Path | None = None) -> None:
         self.heard = 0
         self.silent = 0
+        self.longest_silence = 0
+        self._silence = 0
         self._energy, self._loud = 0.0, 0
         self._store: deque[tuple[int, Samples]] = deque()
         self._window = np.zeros(0, np.float32)
@@ -107,6 +110,9 @@ class Ear:
         energies = np.square(self._window[:whole].reshape(-1, _WINDOW)).sum(axis=1)
         quiet = energies / _WINDOW < 10 ** (_SILENT_DBFS / 10)
         self.silent += int(quiet.sum()) * _WINDOW
+        for one in quiet:
+            self._silence = self._silence + _WINDOW if one else 0
+            self.longest_silence = max(self.longest_silence, self._silence)
         self._energy += float(energies[~quiet].sum())
         self._loud += int((~quiet).sum()) * _WINDOW
         self._window = self._window[whole:]

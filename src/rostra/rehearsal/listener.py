@@ -47,8 +47,11 @@ class Report:
     seconds_heard: float = 0.0
     gaps: int = 0
     gap_s: float = 0.0
+    longest_gap_s: float = 0.0
     skipped_s: float = 0.0
     silent_seconds: float = 0.0
+    """In tenths of a second quieter than -55 dBFS, gaps included."""
+    longest_silence_s: float = 0.0
     level_dbfs: float | None = None
     reconnects: int = 0
     broken_packets: int = 0
@@ -244,6 +247,8 @@ class Listener:
         report, playout = self.report, self._playout
         report.seconds_heard = round(self._ear.heard / RATE, 3)
         report.gaps, report.gap_s = playout.gaps, round(playout.gap_s, 3)
+        report.longest_gap_s = round(playout.longest_gap_s, 3)
+        report.longest_silence_s = round(self._ear.longest_silence / RATE, 1)
         report.skipped_s = round(playout.skipped_s, 3)
         report.silent_seconds = round(self._ear.silent / RATE, 1)
         report.level_dbfs = self._ear.level_dbfs

@@ -38,6 +38,7 @@ class Playout:
         started_at: when the first sample was played, or None.
         gaps: times the listener heard nothing because nothing was there.
         gap_s: their sum.
+        longest_gap_s: the longest of them.
         skipped_s: sound that was never played because the player jumped, or because it never came.
     """
 
@@ -45,6 +46,7 @@ class Playout:
         self.started_at: float | None = None
         self.gaps = 0
         self.gap_s = 0.0
+        self.longest_gap_s = 0.0
         self.skipped_s = 0.0
         self._behind = round(behind_s * RATE)
         self._jump = None if jump_s is None else round(jump_s * RATE)
@@ -138,6 +140,7 @@ class Playout:
         length_s = now - self._dry_since
         self.gaps += 1
         self.gap_s += length_s
+        self.longest_gap_s = max(self.longest_gap_s, length_s)
         return Span(None, round(length_s * RATE))
 
     def _skip_to(self, position: int) -> None:

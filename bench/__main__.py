@@ -1,0 +1,48 @@
+"""`make bench`: every bench_*.py here in turn (or those named), each printing one JSON line; kept in bench/results."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def commit() -> str:
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "unknown"
+
+
+def main() -> int:
+    named = sys.argv[1:]
+    worst = 0
+    for file in sorted(HERE.glob("bench_*.py")):
+        name = file.stem.removeprefix("bench_")
+        if named and name not in named:
+            continue
+        print(f"{name} …", file=sys.stderr, flush=True)
+        began = time.monotonic()
+        done = subprocess.run([sys.executable, str(file)], stdout=subprocess.PIPE, text=True, check=False)
+        worst = max(worst, abs(done.returncode))
+        for line in done.stdout.splitlines():
+            if not line.startswith("{"):
+                print(line)
+                continue
+            row = {
+                "bench": name, "commit": commit(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+                "took_s": round(time.monotonic() - began, 1), **json.loads(line),
+            }  # fmt: skip
+            print(json.dumps(row))
+            with (HERE / "results" / f"{name}.jsonl").open("a") as results:
+                results.write(json.dumps(row) + "\n")
+    return worst
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""Any process may die at any moment: the page never fails, players come back by themselves, the record stays whole."""
+
+import subprocess
+import time
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rostra_process import Rostra
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def tone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tone") / "tone.wav"
+    subprocess.run(
+        ["sox", "-n", "-r", "48000", "-c", "1", "-b", "16", str(file), "synth", "10", "sine", "330", "norm", "-12"],
+        check=True,
+    )
+    return file
+
+
+@pytest.mark.parametrize("role", ["door", "edge", "control", "stage"])
+def test_a_killed_role_costs_at_most_a_short_silence(
+    own_server: Rostra, tone: Path, role: str, eventually: Callable[..., Any]
+) -> None:
+    server = own_server
+    space = server.run("space", "create", "--title", "Unbreakable")
+    speaking = server.begin(
+        "speak", space["whip"], "--token", space["token"], "--file", str(tone), "--loop", "--seconds", "40"
+    )
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    listening = server.begin("listen", space["page"], "--seconds", "22")
+    time.sleep(4)
+    for _ in range(2):
+        server.kill_role(role)
+        until = time.monotonic() + 7
+        while time.monotonic() < until:
+            # The page answers at every moment; whoever comes during a restart waits for it.
+            try:
+                assert server.get(space["page"], timeout_s=10)
+            except (urllib.error.URLError, ConnectionError, TimeoutError) as wrong:
+                if role != "door":
+                    raise
+                # Killed in the middle of this very request; the next one is served.
+                assert not isinstance(wrong, urllib.error.HTTPError), wrong
+                assert server.get(space["page"], timeout_s=10)
+            time.sleep(0.2)
+        assert server.run("timeline", "verify", space["id"])["whole"]
+    report = listening.result(60)
+    spoken = speaking.result(90)
+    if role in ("door", "control"):
+        assert report["gaps"] == 0 and report["silent_seconds"] == 0, report
+    elif role == "edge":
+        assert report["longest_gap_s"] < 5, report
+    else:
+        assert report["longest_silence_s"] < 5 and report["skipped_s"] < 10, report
+        assert spoken["reconnects"] == 2, spoken
+    assert server.run("space", "end", space["id"])["state"] == "ended"
+    proof = server.run("timeline", "verify", space["id"])
+    assert proof["whole"] and proof["over"]
+    if role != "stage":
+        assert proof["filled_s"] == 0, proof
+    else:
+        assert 0 < proof["filled_s"] < 2 * 5, proof

@@ -1,0 +1,143 @@
+"""What is spoken is what is heard: real speech through the whole house, by the commands and by ffmpeg."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from heard import likeness, longest_silence_s, read_wav
+from rostra_process import Command, Rostra
+
+pytestmark = pytest.mark.timeout(240)
+
+TEXT = (
+    "The quick brown fox jumps over the lazy dog, while six sizzling sausages sit in the sunshine. "
+    "Every half second of this sentence is written to disk before anybody hears it, and that is a promise. "
+    "She sells sea shells by the sea shore, and the shells that she sells are sea shells, I am sure."
+)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 18 s of spoken English at 48 kHz mono, loud as people record it."""
+    folder = tmp_path_factory.mktemp("speech")
+    said, file = folder / "said.wav", folder / "speech.wav"
+    subprocess.run(["espeak-ng", "-v", "en-gb", "-s", "165", "-w", str(said), TEXT], check=True)
+    subprocess.run(
+        ["sox", str(said), "-r", "48000", "-c", "1", "-b", "16", str(file), "norm", "-6", "pad", "0", "1"], check=True
+    )
+    return file
+
+
+@dataclass
+class OnAir:
+    server: Rostra
+    space: dict[str, Any]
+    speaking: Command
+
+
+@pytest.fixture
+def on_air(server: Rostra, speech: Path, eventually: Callable[..., Any]) -> OnAir:
+    space = server.run("space", "create", "--title", "On the air", "--host-name", "Ada")
+    speaking = server.begin(
+        "speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop", "--seconds", "45"
+    )
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    return OnAir(server, space, speaking)
+
+
+def spoken_twice(speech: Path) -> np.ndarray:
+    return np.tile(read_wav(speech), 3)
+
+
+def test_a_listener_hears_what_was_spoken(on_air: OnAir, speech: Path, tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+    report = on_air.server.run("listen", on_air.space["page"], "--seconds", "15", "--out", str(heard))
+    assert report["gaps"] == 0 and report["reconnects"] == 0 and report["broken_packets"] == 0
+    assert 14.9 <= report["seconds_heard"] <= 15.1
+    assert report["first_audio_ms"] <= 1500 and report["requests_before_sound"] <= 5
+    assert report["latency_p95_ms"] <= 1500
+    correlation, level_db, _ = likeness(spoken_twice(speech), read_wav(heard))
+    assert correlation > 0.9
+    assert abs(level_db) < 1
+
+
+def test_an_hls_player_hears_what_was_spoken(on_air: OnAir, speech: Path, tmp_path: Path) -> None:
+    heard = tmp_path / "heard.wav"
+    report = on_air.server.run("listen", on_air.space["page"], "--via", "hls", "--seconds", "10", "--out", str(heard))
+    assert report["gaps"] == 0 and report["broken_packets"] == 0
+    assert report["latency_p95_ms"] <= 2500
+    correlation, level_db, _ = likeness(spoken_twice(speech), read_wav(heard))
+    assert correlation > 0.9
+    assert abs(level_db) < 1
+
+
+def test_ffmpeg_plays_the_playlist_live_and_the_recording_afterwards(
+    on_air: OnAir, speech: Path, tmp_path: Path
+) -> None:
+    live, whole = tmp_path / "live.wav", tmp_path / "whole.wav"
+    ffmpeg = ["ffmpeg", "-v", "warning", "-y", "-i"]
+    sound = ["-ac", "1", "-ar", "48000", "-c:a", "pcm_s16le"]
+    subprocess.run([*ffmpeg, on_air.space["hls"], "-t", "8", *sound, str(live)], check=True, timeout=60)
+    correlation, level_db, _ = likeness(spoken_twice(speech), read_wav(live))
+    assert correlation > 0.9 and abs(level_db) < 1
+
+    assert on_air.speaking.result(90)["seconds_sent"] >= 44
+    assert on_air.server.run("space", "end", on_air.space["id"])["state"] == "ended"
+    for address in (on_air.space["recording"], on_air.space["replay"], on_air.space["hls"]):
+        subprocess.run([*ffmpeg, address, *sound, str(whole)], check=True, timeout=60)
+        recorded = read_wav(whole)
+        correlation, level_db, _ = likeness(recorded, read_wav(speech))
+        assert correlation > 0.9 and abs(level_db) < 1, address
+        assert len(recorded) > 43 * 48_000
+    proof = on_air.server.run("timeline", "verify", on_air.space["id"])
+    assert proof["whole"] and proof["over"] and proof["filled_s"] == 0
+    replay = on_air.server.run("listen", on_air.space["page"], "--seconds", "4")
+    assert replay["replay"] and replay["gaps"] == 0 and replay["seconds_heard"] >= 3.9
+
+
+def test_a_steady_tone_comes_through_without_a_hole(
+    server: Rostra, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    tone, heard = tmp_path / "tone.wav", tmp_path / "heard.wav"
+    subprocess.run(
+        ["sox", "-n", "-r", "48000", "-c", "1", "-b", "16", str(tone), "synth", "20", "sine", "440", "norm", "-12"],
+        check=True,
+    )
+    space = server.run("space", "create", "--title", "Tone")
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(tone))
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    report = server.run("listen", space["page"], "--seconds", "12", "--out", str(heard))
+    assert report["gaps"] == 0
+    middle = read_wav(heard)[2 * 48_000 : 11 * 48_000]
+    assert longest_silence_s(middle) == 0
+    window = middle[: len(middle) // 480 * 480].reshape(-1, 480)
+    levels = 10 * np.log10((window**2).mean(axis=1) + 1e-12)
+    assert levels.max() - levels.min() < 1.5, "the tone has a dent"
+    assert speaking.result()["reconnects"] == 0
+
+
+def test_a_speaker_with_a_wrong_token_or_no_stage_is_told_so_at_once(server: Rostra, speech: Path) -> None:
+    space = server.run("space", "create", "--title", "Closed", "--starts", "2030-01-01T20:00:00Z")
+    wrong = server.run("speak", space["whip"], "--token", "nonsense", "--file", str(speech), code=1, timeout_s=20)
+    assert "token" in wrong["error"]["message"]
+    early = server.run("speak", space["whip"], "--token", space["token"], "--file", str(speech), code=1, timeout_s=20)
+    assert "not open" in early["error"]["message"]
+    nowhere = space["whip"].replace(space["id"], "zzzzzzzzzz")
+    assert (
+        "no stage"
+        in server.run("speak", nowhere, "--token", "x", "--file", str(speech), code=1, timeout_s=20)["error"]["message"]
+    )
+
+
+def test_a_listener_who_came_early_waits_and_hears_the_first_word(server: Rostra, speech: Path) -> None:
+    space = server.run("space", "create", "--title", "Soon")
+    listening = server.begin("listen", space["page"], "--seconds", "5", "--timeout", "40")
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--seconds", "14")
+    report = listening.result(60)
+    assert report["gaps"] == 0 and report["seconds_heard"] >= 4.9
+    assert [one["state"] for one in report["states"]][-1] == "live"
+    speaking.result(60)
