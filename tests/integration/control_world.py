@@ -20,8 +20,9 @@ from rostra.kernel.log import Log
 from rostra.kernel.settings import ROLES, Settings
 from rostra.space import commands
 from rostra.space.view import public
+from rostra.store.engine import sqlite_engine
 from rostra.store.ports import Role
-from rostra.store.sql import SqlStore, open_sqlite
+from rostra.store.sql import SqlStore
 from rostra.timeline.disk import DiskLibrary
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
@@ -147,7 +148,7 @@ async def world(data: Path, **settings: Any) -> AsyncIterator[World]:
     held = _four_ports()
     chosen = Settings(port=held[0].getsockname()[1], **settings)
     clock = ManualClock()
-    library, store = DiskLibrary(data, clock, sync="off"), open_sqlite(data / "people.db")
+    library, store = DiskLibrary(data, clock, sync="off"), SqlStore(sqlite_engine(data / "people.db", busy_s=0.5), "it")
     stage = PlainStage(library, clock)
     role = ControlRole(library=library, settings=chosen, clock=clock, log=Log("control"), key=KEY, store=store)
     held[0].close()

@@ -37,7 +37,11 @@ class Protocol(H11Protocol):
         """In the one shape of all failures. `msg` is uvicorn's own; what exactly was wrong helps nobody but an attacker."""
         body = json.dumps({"code": "bad-request", "message": "This is not HTTP as we read it."}).encode()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
-        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

@@ -51,6 +51,7 @@ class ControlRole:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -60,6 +61,7 @@ class ControlRole:
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve([one.dup() for one in sockets]), name="control")
+        self._serving.add_done_callback(self._ended)
         async with asyncio.timeout(START_DEADLINE_S):
             while not self._server.started:
                 if self._serving.done():
@@ -80,6 +82,10 @@ class ControlRole:
             await asyncio.wait([self._serving], timeout=1)
         await self._desk.stage.close()
         self._desk.close()
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        if not serving.cancelled() and (trace := serving.exception()):
+            self._log.error("the API stopped by our fault", trace=trace)
 
     def metrics(self) -> str:
         if self._desk is None or self._borders is None:
