@@ -113,7 +113,9 @@ class _Fields:
         try:
             return parse_iso(value if isinstance(value, str) else "")
         except (ValueError, OverflowError):
-            raise PeerError(400, f"The field '{name}' must be a time such as 2026-11-20T20:00:00Z.", "bad-time") from None
+            raise PeerError(
+                400, f"The field '{name}' must be a time such as 2026-11-20T20:00:00Z.", "bad-time"
+            ) from None
 
     def check_done(self, what: str) -> None:
         if self._given:
