@@ -50,6 +50,11 @@ def encode(response: Response, *, keep_alive: bool, head_only: bool, date: bytes
     return head + body if isinstance(body, bytes) and not head_only and not bodiless else head
 
 
+def encode_head(status: int, headers: list[tuple[str, str]], length: int, date: bytes) -> bytes:
+    """The head of a response whose `length` bytes the caller streams."""
+    return _head(status, headers, length, date.decode("ascii"))
+
+
 def with_close(whole: bytes) -> bytes:
     """A response, or its head, that says the connection ends with it."""
     cut = whole.index(b"\r\n") + 2

@@ -1,0 +1,95 @@
+"""The words and headers of the edge's answers, most of them made once."""
+
+import gzip
+from functools import lru_cache
+from typing import Final
+
+from rostra.wire.http1 import Prepared
+
+CORS: Final = ("Access-Control-Allow-Origin", "*")
+EXPOSE: Final = (
+    "Access-Control-Expose-Headers",
+    "Rostra-Part, Rostra-Next, Rostra-Ended, Retry-After, Age, Date, ETag, Content-Range",
+)
+NO_STORE: Final = ("Cache-Control", "no-store")
+FOR_EVER_S: Final = 86_400
+
+
+def fresh_for(seconds: int, *, immutable: bool = False) -> tuple[str, str]:
+    """Cache-Control for whoever stands between us and the listener."""
+    return ("Cache-Control", f"public, max-age={seconds}{', immutable' if immutable else ''}")
+
+
+def media(body: bytes, etag: str, cache: tuple[str, str], *more: tuple[str, str], mime: str = "audio/mp4") -> Prepared:
+    return Prepared(200, [("Content-Type", mime), cache, ("ETag", etag), CORS, *more], body)
+
+
+def text(
+    body: bytes, mime: str, cache: tuple[str, str], *, zipped: bool, more: tuple[tuple[str, str], ...] = ()
+) -> Prepared:
+    """A playlist or JSON, compressed or not."""
+    headers = [("Content-Type", mime), cache, ("Vary", "Accept-Encoding"), CORS, *more]
+    if zipped:
+        headers.append(("Content-Encoding", "gzip"))
+        body = gzip.compress(body, 6, mtime=0)
+    return Prepared(200, headers, body)
+
+
+def sentence(status: int, words: str, *more: tuple[str, str]) -> Prepared:
+    """A refusal or an apology: one sentence of plain text, never stored by a cache unless `more` says so."""
+    headers = [("Content-Type", "text/plain; charset=utf-8"), CORS, *more]
+    if not any(name == "Cache-Control" for name, _ in more):
+        headers.append(NO_STORE)
+    return Prepared(status, headers, f"{words}\n".encode())
+
+
+def not_modified(etag: str, cache: tuple[str, str]) -> Prepared:
+    return Prepared(304, [cache, ("ETag", etag), CORS])
+
+
+@lru_cache(maxsize=512)
+def takes_gzip(accept_encoding: str) -> bool:
+    """RFC 9110 12.5.3: gzip named, or everything, with a weight above 0."""
+    weights: dict[str, float] = {}
+    for part in accept_encoding.lower().split(","):
+        name, _, weight = part.strip().partition(";")
+        try:
+            weights[name.strip()] = float(weight.strip().removeprefix("q=")) if weight else 1.0
+        except ValueError:
+            return False
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
+
+
+def matches(etag: str, if_none_match: str) -> bool:
+    """RFC 9110 13.1.2, by weak comparison."""
+    return any(one.strip().removeprefix("W/") in (etag.removeprefix("W/"), "*") for one in if_none_match.split(","))
+
+
+NOT_FOUND: Final = sentence(404, "There is nothing here.")
+NO_SPACE: Final = sentence(404, "There is no such Space.")
+NOT_ON_AIR: Final = sentence(503, "This Space is not on the air yet. Please ask again.", ("Retry-After", "2"), EXPOSE)
+OVER: Final = sentence(
+    404, "This Space has ended; there is nothing after its last part.", ("Rostra-Ended", "1"), EXPOSE
+)
+NEVER_CAME: Final = sentence(404, "This Space was cancelled; it has no sound.", ("Rostra-Ended", "1"), EXPOSE)
+TOO_FAR: Final = sentence(404, "This part does not exist yet, and it is too early to wait for it.")
+BLOCKED_TOO_LONG: Final = sentence(
+    503, "The next part did not come in time. Please ask again.", ("Retry-After", "1"), EXPOSE
+)
+CROWDED: Final = sentence(503, "Too many wait here already. Please ask again.", ("Retry-After", "1"), EXPOSE)
+DAMAGED: Final = sentence(503, "The record of this Space cannot be read.", ("Retry-After", "30"), EXPOSE)
+NOT_ALLOWED: Final = sentence(405, "Only GET, HEAD and OPTIONS are known here.", ("Allow", "GET, HEAD, OPTIONS"))
+PREFLIGHT: Final = Prepared(
+    204,
+    [
+        CORS,
+        ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+        (
+            "Access-Control-Allow-Headers",
+            "Range, If-Range, If-None-Match, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status",
+        ),
+        ("Access-Control-Max-Age", "86400"),
+        ("Allow", "GET, HEAD, OPTIONS"),
+    ],
+)
+HEALTHY: Final = Prepared(200, [("Content-Type", "text/plain; charset=utf-8"), NO_STORE, CORS], b"ok\n")

@@ -1,0 +1,285 @@
+"""One rendition of one Space at the live edge: what is ready to be written, and who waits for what comes next.
+
+Everything here is made once per part, however many ask: the part's answer, the playlist's, the first sound for newcomers.
+A new part wakes all who wait for it, in turns, so that a crowd does not keep the loop from everything else.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from rostra.edge import answers
+from rostra.edge.count import Ears
+from rostra.kernel.ids import SpaceId
+from rostra.sound.hls import (
+    BLOCKING_PLAYLIST_MAX_AGE_S,
+    MEDIA_MAX_AGE_S,
+    MIME,
+    PLAIN_PLAYLIST_MAX_AGE_S,
+    Playlists,
+    Ready,
+    Reject,
+    Wait,
+    advance_part_limit,
+    resolve,
+)
+from rostra.sound.renditions import Rendition
+from rostra.wire.http1 import Prepared, Request
+from rostra.wire.server import Exchange
+
+Hot = dict[str, tuple[Prepared, Ears]]
+"""Answers by path, with the ears of their Space: what the short way through looks at."""
+
+RING_SEGMENTS = 6
+"""How many segments of parts are kept as written answers; older ones are read from the record."""
+
+
+class Channel:
+    """Attributes:
+    parts: how many parts there are; the number of the next.
+    held: requests waiting here, some of whose peers may have gone.
+    """
+
+    def __init__(self, space_id: SpaceId, rendition: Rendition, hot: Hot, ears: Ears, playlists: Playlists) -> None:
+        self.rendition = rendition
+        self.init: Prepared | None = None
+        self.init_bytes: bytes | None = None
+        self.parts = playlists.parts
+        self.ahead = advance_part_limit(rendition.shape)
+        self.held = 0
+        self._base = f"/s/{space_id}/{rendition.shape.url}/"
+        self._hot = hot
+        self._ears = ears
+        self._playlists = playlists
+        self._ring: deque[tuple[int, bytes]] = deque()
+        self._ring_most = RING_SEGMENTS * rendition.shape.parts_per_segment
+        self._segments: deque[int] = deque()
+        self._for_part: dict[int, list[Exchange]] = {}
+        self._for_list: dict[int, list[tuple[Exchange, bool, bool]]] = {}
+        self._for_more: dict[int, list[tuple[Exchange, Callable[[], None]]]] = {}
+        self._lists: dict[tuple[bool, bool, bool], Prepared] = {}
+        self._replays: dict[bool, Prepared] = {}
+        self._join: Prepared | None = None
+        self._decisions: dict[tuple[str | None, ...], Ready | Wait | Reject] = {}
+
+    # What grows it.
+
+    def begin(self, init: bytes) -> None:
+        """The init segment is known."""
+        self.init_bytes = init
+        self.init = answers.media(init, '"init"', answers.fresh_for(answers.FOR_EVER_S, immutable=True))
+
+    def add(self, payload: bytes, start_us: int) -> None:
+        """The next part is on the record."""
+        number = self.parts
+        self.recall(number, payload)
+        self._playlists.add(start_us)
+        self.parts = number + 1
+        self._changed()
+        waiting = self._for_part.pop(number, None)
+        if waiting:
+            self.held -= len(waiting)
+            _send_all(waiting, self._hot[self._path("part", number)][0])
+        self._wake()
+
+    def recall(self, number: int, payload: bytes) -> None:
+        """Keep a part of the newest ones as an answer. Used alone for those that were there before we followed."""
+        path = self._path("part", number)
+        answer = answers.media(payload, f'"p{number}"', answers.fresh_for(MEDIA_MAX_AGE_S, immutable=True))
+        self._hot[path] = answer, self._ears
+        self._ring.append((number, payload))
+        if len(self._ring) > self._ring_most:
+            old, _ = self._ring.popleft()
+            del self._hot[self._path("part", old)]
+            while self._segments and self._segments[0] <= self.rendition.shape.segment_of_part(old):
+                self._hot.pop(self._path("seg", self._segments.popleft()), None)
+
+    def end(self) -> None:
+        """No further part will come: who waits for one is told so."""
+        if self._playlists.ended:
+            return
+        self._playlists.end()
+        self._changed()
+        self._replays.clear()
+        if not self.parts:
+            self.give_up(answers.NEVER_CAME)
+            return
+        for waiting in self._for_part.values():
+            _send_all(waiting, answers.OVER)
+        self._for_part.clear()
+        self._wake(every=True)
+        self.held = 0
+
+    def close(self) -> None:
+        """Forget all answers. Nobody may be waiting."""
+        for number, _ in self._ring:
+            self._hot.pop(self._path("part", number), None)
+        for msn in self._segments:
+            self._hot.pop(self._path("seg", msn), None)
+
+    # What is asked of it.
+
+    @property
+    def ended(self) -> bool:
+        return self._playlists.ended
+
+    def segment(self, msn: int) -> Prepared | None:
+        """The segment's answer if its parts are still at hand, else None."""
+        shape = self.rendition.shape
+        numbers = shape.parts_of_segment(msn)
+        stop = min(numbers.stop, self.parts)
+        if not self._ring or self._ring[0][0] > numbers.start or stop <= numbers.start:
+            return None
+        begin = numbers.start - self._ring[0][0]
+        body = b"".join(self._ring[at][1] for at in range(begin, begin + stop - numbers.start))
+        answer = answers.media(body, f'"s{msn}"', answers.fresh_for(MEDIA_MAX_AGE_S, immutable=True))
+        self._hot[self._path("seg", msn)] = answer, self._ears
+        self._segments = deque(sorted({*self._segments, msn}))
+        return answer
+
+    def segment_complete(self, msn: int) -> bool:
+        shape = self.rendition.shape
+        return msn < shape.segments_complete(self.parts) or self.ended and shape.first_part(msn) < self.parts
+
+    def join(self) -> Prepared | None:
+        """The init segment and about a second of the newest sound in one answer; None before the first part."""
+        if self._join is None and self._ring and self.init_bytes is not None:
+            newest = list(self._ring)[-2:]
+            self._join = Prepared(
+                200,
+                [
+                    ("Content-Type", "audio/mp4"),
+                    answers.fresh_for(1),
+                    answers.CORS,
+                    answers.EXPOSE,
+                    ("Rostra-Part", str(newest[0][0])),
+                    ("Rostra-Next", str(self.parts)),
+                ],
+                self.init_bytes + b"".join(payload for _, payload in newest),
+            )
+        return self._join
+
+    def playlist(self, request: Request) -> Prepared | tuple[int, bool, bool]:
+        """The live playlist's answer, or the part to wait for and how to answer then (delta update, compressed)."""
+        query = request.query
+        msn = query.get("_HLS_msn")
+        zipped = answers.takes_gzip(request.headers.get("accept-encoding", ""))
+        key = (msn, query.get("_HLS_part"), query.get("_HLS_skip"))
+        decision = self._decisions.get(key)
+        if decision is None:
+            decision = resolve(self.rendition, query, self.parts - 1 if self.parts else None, self.ended)
+            if len(self._decisions) < _DECISIONS_MOST:
+                self._decisions[key] = decision
+        if isinstance(decision, Reject):
+            return answers.sentence(decision.status, decision.sentence)
+        if isinstance(decision, Wait):
+            return decision.part, decision.skip, zipped
+        first_segment = self.rendition.shape.parts_per_segment
+        if msn is None and self.parts < first_segment and not self.ended:
+            # Players without delivery directives take a playlist without a segment for the end.
+            return first_segment - 1, decision.skip, zipped
+        return self._list(decision.skip, zipped, msn is not None)
+
+    def replay(self, request: Request) -> Prepared | None:
+        """The playlist of the whole; None before its first segment."""
+        if self.parts < self.rendition.shape.parts_per_segment and not self.ended:
+            return None
+        zipped = answers.takes_gzip(request.headers.get("accept-encoding", ""))
+        answer = self._replays.get(zipped)
+        if answer is None:
+            seconds = PLAIN_PLAYLIST_MAX_AGE_S if not self.ended else answers.FOR_EVER_S
+            body = self._playlists.replay()
+            answer = self._replays[zipped] = answers.text(body, MIME, answers.fresh_for(seconds), zipped=zipped)
+        return answer
+
+    # Who waits.
+
+    def wait_for_part(self, number: int, exchange: Exchange) -> None:
+        self._for_part.setdefault(number, []).append(exchange)
+        self.held += 1
+
+    def wait_for_list(self, number: int, exchange: Exchange, skip: bool, zipped: bool) -> None:
+        self._for_list.setdefault(number, []).append((exchange, skip, zipped))
+        self.held += 1
+
+    def wait_for_more(self, number: int, exchange: Exchange, again: Callable[[], None]) -> None:
+        """Call `again` when part `number` is there, or when no more will come."""
+        self._for_more.setdefault(number, []).append((exchange, again))
+        self.held += 1
+
+    def forget_the_gone(self) -> None:
+        """Let go of requests that are over."""
+        for number, exchanges in self._for_part.items():
+            self._for_part[number] = [one for one in exchanges if not one.gone]
+        for number, lists in self._for_list.items():
+            self._for_list[number] = [one for one in lists if not one[0].gone]
+        for number, others in self._for_more.items():
+            self._for_more[number] = [one for one in others if not one[0].gone]
+        self.held = (
+            sum(map(len, self._for_part.values()))
+            + sum(map(len, self._for_list.values()))
+            + sum(map(len, self._for_more.values()))
+        )
+
+    def give_up(self, why: Prepared) -> None:
+        """Answer all who wait with this."""
+        for exchanges in self._for_part.values():
+            _send_all(exchanges, why)
+        for waiting in (*self._for_list.values(), *self._for_more.values()):
+            _send_all([one[0] for one in waiting], why)
+        self._for_part, self._for_list, self._for_more, self.held = {}, {}, {}, 0
+
+    def _wake(self, every: bool = False) -> None:
+        for number in [one for one in self._for_list if one < self.parts or every]:
+            waiting = self._for_list.pop(number)
+            self.held -= len(waiting)
+            alike: dict[tuple[bool, bool], list[Exchange]] = {}
+            for exchange, skip, zipped in waiting:
+                alike.setdefault((skip, zipped), []).append(exchange)
+            for (skip, zipped), exchanges in alike.items():
+                _send_all(exchanges, self._list(skip, zipped, True))
+        for number in [one for one in self._for_more if one < self.parts or every]:
+            others = self._for_more.pop(number)
+            self.held -= len(others)
+            _call_all(others)
+
+    def _list(self, skip: bool, zipped: bool, blocking: bool) -> Prepared:
+        key = (skip, zipped, blocking)
+        answer = self._lists.get(key)
+        if answer is None:
+            if self.ended:
+                seconds = answers.FOR_EVER_S
+            else:
+                seconds = BLOCKING_PLAYLIST_MAX_AGE_S if blocking else PLAIN_PLAYLIST_MAX_AGE_S
+            body = self._playlists.live(skip)
+            answer = self._lists[key] = answers.text(body, MIME, answers.fresh_for(seconds), zipped=zipped)
+        return answer
+
+    def _changed(self) -> None:
+        self._lists.clear()
+        self._decisions.clear()
+        self._join = None
+        if self.rendition.shape.index_in_segment(self.parts) == 0:
+            self._replays.clear()
+
+    def _path(self, kind: str, number: int) -> str:
+        return f"{self._base}{kind}/{number}.m4s"
+
+
+_DECISIONS_MOST = 1024
+_AT_A_TIME = 500
+
+
+def _send_all(exchanges: list[Exchange], answer: Prepared, begin: int = 0) -> None:
+    for exchange in exchanges[begin : begin + _AT_A_TIME]:
+        exchange.send_prepared(answer)
+    if begin + _AT_A_TIME < len(exchanges):
+        asyncio.get_running_loop().call_soon(_send_all, exchanges, answer, begin + _AT_A_TIME)
+
+
+def _call_all(others: list[tuple[Exchange, Callable[[], None]]], begin: int = 0) -> None:
+    for exchange, again in others[begin : begin + _AT_A_TIME]:
+        if not exchange.gone:
+            again()
+    if begin + _AT_A_TIME < len(others):
+        asyncio.get_running_loop().call_soon(_call_all, others, begin + _AT_A_TIME)

@@ -1,0 +1,246 @@
+"""Every request to the edge passes here. The short way: a path whose answer lies ready is answered in one step."""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from functools import partial
+
+from rostra.edge import answers
+from rostra.edge.channel import Channel
+from rostra.edge.count import ear_of
+from rostra.edge.follower import Follower
+from rostra.edge.route import Route, Thing, route
+from rostra.edge.shelf import Shelf
+from rostra.edge.whole import Whole
+from rostra.sound.hls import BLOCK_MOST_S, MEDIA_MAX_AGE_S, MIME, multivariant
+from rostra.sound.renditions import Rendition
+from rostra.wire.http1 import Prepared, Request
+from rostra.wire.server import Exchange
+
+HELD_MOST = 50_000
+"""Requests waiting in one rendition of one Space; one more is answered 503."""
+
+
+class Desk:
+    """Attributes:
+    held, crowded, unknown, read: counters: requests held, turned away because too many wait, for no Space, read from records.
+    """
+
+    def __init__(self, shelf: Shelf, key: str, metrics: Callable[[], str]) -> None:
+        self.held = 0
+        self.crowded = 0
+        self.unknown = 0
+        self.read = 0
+        self.whole = Whole()
+        self._shelf = shelf
+        self._hot = shelf.hot
+        self._key = key
+        self._metrics = metrics
+        self._reading: dict[str, list[Exchange]] = {}
+
+    def __call__(self, exchange: Exchange) -> None:
+        request = exchange.request
+        ready = self._hot.get(request.path)
+        if ready is not None and request.plain and "if-none-match" not in request.headers:
+            answer, ears = ready
+            ears.add(ear_of(exchange))
+            exchange.send_prepared(answer)
+            return
+        self._look(exchange, request)
+
+    def _look(self, exchange: Exchange, request: Request) -> None:
+        if request.method not in ("GET", "HEAD"):
+            exchange.send_prepared(answers.PREFLIGHT if request.method == "OPTIONS" else answers.NOT_ALLOWED)
+            return
+        wanted = route(request.path)
+        if wanted is not None:
+            self._find(exchange, wanted)
+        elif request.path == "/healthz":
+            exchange.send_prepared(answers.HEALTHY)
+        elif request.path == "/metrics":
+            self._show_metrics(exchange)
+        else:
+            self.unknown += 1
+            exchange.send_prepared(answers.NOT_FOUND)
+
+    def _find(self, exchange: Exchange, wanted: Route) -> None:
+        if exchange.gone:
+            return
+        follower = self._shelf.followers.get(wanted.space_id)
+        if follower is None:
+            self._shelf.open(wanted.space_id, exchange, partial(self._find, exchange, wanted))
+            return
+        follower.asked = True
+        channel = follower.channels[wanted.rendition]
+        if channel.ended and not channel.parts and wanted.thing is not Thing.LEVELS:
+            exchange.send_prepared(follower.why_nothing())
+            return
+        match wanted.thing:
+            case Thing.PART:
+                self._part(exchange, wanted, follower, channel)
+            case Thing.LIVE:
+                self._live(exchange, follower, channel)
+            case Thing.SEGMENT:
+                self._segment(exchange, wanted, follower, channel)
+            case Thing.JOIN:
+                self._join(exchange, wanted, follower, channel)
+            case Thing.INIT:
+                self._init(exchange, wanted, follower, channel)
+            case Thing.INDEX:
+                exchange.send_prepared(_INDEXES[wanted.rendition])
+            case Thing.REPLAY:
+                self._replay(exchange, wanted, follower, channel)
+            case Thing.LEVELS:
+                exchange.server.spawn(self.whole.levels(exchange, follower))
+            case Thing.RECORDING:
+                self._recording(exchange, wanted, follower, channel)
+
+    def _part(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        number = wanted.number
+        follower.ears.add(ear_of(exchange))
+        if number < channel.parts:
+            self._stored(exchange, follower, channel, f'"p{number}"', range(number, number + 1))
+        elif channel.ended:
+            exchange.send_prepared(follower.why_nothing())
+        elif number >= channel.parts + channel.ahead:
+            exchange.send_prepared(answers.TOO_FAR)
+        elif self._may_wait(exchange, follower, channel):
+            channel.wait_for_part(number, exchange)
+
+    def _segment(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        msn = wanted.number
+        numbers = channel.rendition.shape.parts_of_segment(msn)
+        follower.ears.add(ear_of(exchange))
+        if channel.segment_complete(msn):
+            channel.segment(msn)
+            self._stored(
+                exchange, follower, channel, f'"s{msn}"', range(numbers.start, min(numbers.stop, channel.parts))
+            )
+        elif channel.ended:
+            exchange.send_prepared(follower.why_nothing())
+        elif msn > channel.rendition.shape.segments_complete(channel.parts):
+            exchange.send_prepared(answers.TOO_FAR)
+        elif self._may_wait(exchange, follower, channel):
+            channel.wait_for_more(numbers.stop - 1, exchange, partial(self._find, exchange, wanted))
+
+    def _stored(self, exchange: Exchange, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
+        """Answer with these parts, from memory or from the record. They exist."""
+        request = exchange.request
+        path = request.path
+        known = request.headers.get("if-none-match")
+        if known is not None and answers.matches(etag, known):
+            exchange.send_prepared(answers.not_modified(etag, _lasting(channel)))
+            return
+        ready = self._hot.get(path) or self._shelf.warm.get(path)
+        if ready is not None:
+            exchange.send_prepared(ready[0])
+            return
+        waiting = self._reading.get(path)
+        if waiting is not None:
+            waiting.append(exchange)
+            return
+        self._reading[path] = [exchange]
+        exchange.server.spawn(self._read(path, follower, channel, etag, numbers))
+
+    async def _read(self, path: str, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
+        """However many ask for the same old part, the record is read once, and not on the loop."""
+        reader = follower.reader
+        entries = [reader.parts(channel.rendition)[number] for number in numbers]
+        self.read += 1
+        follower.busy += 1
+        answer = answers.DAMAGED
+        try:
+            body = await asyncio.to_thread(lambda: b"".join(reader.payload(entry) for entry in entries))
+            answer = answers.media(body, etag, _lasting(channel))
+            self._shelf.warm.put(path, answer, follower.ears, 2 * len(body))
+        except OSError:
+            self._shelf.damaged += 1
+        finally:
+            follower.busy -= 1
+            for exchange in self._reading.pop(path):
+                exchange.send_prepared(answer)
+
+    def _live(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
+        answer = channel.playlist(exchange.request)
+        if isinstance(answer, Prepared):
+            exchange.send_prepared(answer)
+        elif self._may_wait(exchange, follower, channel):
+            number, skip, zipped = answer
+            channel.wait_for_list(number, exchange, skip, zipped)
+
+    def _replay(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        answer = channel.replay(exchange.request)
+        if answer is not None:
+            exchange.send_prepared(answer)
+        else:
+            self._later(exchange, wanted, follower, channel, channel.rendition.shape.parts_per_segment - 1)
+
+    def _join(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        answer = channel.join()
+        if channel.ended:
+            exchange.send_prepared(follower.why_nothing())
+        elif answer is not None:
+            follower.ears.add(ear_of(exchange))
+            exchange.send_prepared(answer)
+        else:
+            self._later(exchange, wanted, follower, channel, 0)
+
+    def _init(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        known = exchange.request.headers.get("if-none-match")
+        if channel.init is None:
+            self._later(exchange, wanted, follower, channel, 0)
+        elif known is not None and answers.matches('"init"', known):
+            cache = answers.fresh_for(answers.FOR_EVER_S, immutable=True)
+            exchange.send_prepared(answers.not_modified('"init"', cache))
+        else:
+            exchange.send_prepared(channel.init)
+
+    def _recording(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        if channel.parts and channel.init is not None:
+            exchange.server.spawn(self.whole.recording(exchange, follower, channel))
+        else:
+            self._later(exchange, wanted, follower, channel, 0)
+
+    def _later(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel, number: int) -> None:
+        """Look again when this part is there."""
+        if channel.ended:
+            exchange.send_prepared(follower.why_nothing())
+        elif self._may_wait(exchange, follower, channel):
+            channel.wait_for_more(number, exchange, partial(self._find, exchange, wanted))
+
+    def _may_wait(self, exchange: Exchange, follower: Follower, channel: Channel) -> bool:
+        """Set the deadline of a request that waits; or answer it, when too many do."""
+        if channel.held >= HELD_MOST:
+            channel.forget_the_gone()
+            if channel.held >= HELD_MOST:
+                self.crowded += 1
+                exchange.send_prepared(answers.CROWDED)
+                return False
+        self.held += 1
+        exchange.hold(BLOCK_MOST_S, partial(_in_vain, exchange, follower))
+        return True
+
+    def _show_metrics(self, exchange: Exchange) -> None:
+        given = exchange.request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {self._key}".encode()):
+            exchange.send_prepared(_KEY_NEEDED)
+            return
+        text = self._metrics().encode()
+        exchange.send_prepared(Prepared(200, [("Content-Type", "text/plain; version=0.0.4"), answers.NO_STORE], text))
+
+
+_KEY_NEEDED = answers.sentence(401, "The operator's key is needed here.", ("WWW-Authenticate", "Bearer"))
+_INDEXES = {
+    rendition: Prepared(
+        200, [("Content-Type", MIME), answers.fresh_for(MEDIA_MAX_AGE_S), answers.CORS], multivariant(rendition)
+    )
+    for rendition in Rendition
+}
+
+
+def _lasting(channel: Channel) -> tuple[str, str]:
+    return answers.fresh_for(answers.FOR_EVER_S if channel.ended else MEDIA_MAX_AGE_S, immutable=True)
+
+
+def _in_vain(exchange: Exchange, follower: Follower) -> None:
+    exchange.send_prepared(follower.why_nothing())

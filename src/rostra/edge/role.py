@@ -1,0 +1,132 @@
+"""The edge as a role: serves sound to listeners from the timelines it follows, and tells the stage how many listen."""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+
+from rostra.edge import answers
+from rostra.edge.desk import Desk
+from rostra.edge.follower import Follower
+from rostra.edge.shelf import Shelf
+from rostra.kernel.clock import Clock
+from rostra.kernel.errors import RostraError
+from rostra.kernel.log import Log
+from rostra.kernel.metrics import family
+from rostra.kernel.settings import Settings
+from rostra.timeline.ports import Library
+from rostra.wire.client import Client, ClientLimits
+from rostra.wire.http1 import Limits
+from rostra.wire.server import Counters, Server, serve
+
+REPORT_EVERY_S = 2.0
+SWEEP_EVERY_S = 10.0
+_REPORT_DEADLINE_S = 1.0
+
+
+class EdgeRole:
+    """Needs nothing but a library to read: while stage, door and control are away it goes on serving what is on the record."""
+
+    def __init__(self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str) -> None:
+        self._library = library
+        self._clock = clock
+        self._log = log
+        self._key = key
+        self._name = f"edge-{os.getpid()}"
+        self._shelf = Shelf(library, clock, log, settings.window_s)
+        self._desk = Desk(self._shelf, key, self.metrics)
+        self._counters = Counters()
+        self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
+        self._server: Server | None = None
+        self._stop_hearing: Callable[[], None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reports_failed = 0
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        self._stop_hearing = self._library.hear(self._shelf.heard)
+        self._server = await serve(
+            self._desk, sockets, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
+        )
+        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._report())]
+
+    async def stop(self, deadline_s: float) -> None:
+        """Those who wait are told to ask again (503, Retry-After: 1); answers under way end, by the deadline."""
+        for task in self._tasks:
+            task.cancel()
+        if self._server is not None:
+            await self._server.drain(deadline_s)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._stop_hearing is not None:
+            self._stop_hearing()
+        self._shelf.close()
+        await self._stage.close()
+
+    def metrics(self) -> str:
+        desk, shelf = self._desk, self._shelf
+        now = self._clock.monotonic()
+        followers = shelf.followers.values()
+        listening = [({"space": one.space_id}, one.ears.count(now)) for one in followers]
+        numbers = [
+            ("rostra_edge_followed", "gauge", "Timelines open now.", len(shelf.followers)),
+            ("rostra_edge_waiting", "gauge", "Requests held now.", sum(one.held for one in followers)),
+            ("rostra_edge_ready", "gauge", "Answers ready to be written.", len(shelf.hot)),
+            ("rostra_edge_warm_bytes", "gauge", "Bytes of answers kept that were read from records.", shelf.warm.bytes),
+            ("rostra_edge_sending", "gauge", "Recordings being sent now.", desk.whole.sending),
+            ("rostra_edge_opened_total", "counter", "Timelines opened.", shelf.opened),
+            ("rostra_edge_damaged_total", "counter", "Records that could not be read.", shelf.damaged),
+            ("rostra_edge_warm_dropped_total", "counter", "Answers dropped to stay in bounds.", shelf.warm.dropped),
+            ("rostra_edge_held_total", "counter", "Requests held until their answer existed.", desk.held),
+            ("rostra_edge_crowded_total", "counter", "Requests not held because too many were.", desk.crowded),
+            ("rostra_edge_unknown_total", "counter", "Requests for a path that no Space can have.", desk.unknown),
+            ("rostra_edge_read_total", "counter", "Answers read from a record.", desk.read),
+            (
+                "rostra_edge_reports_failed_total",
+                "counter",
+                "Counts that the stage did not take.",
+                self._reports_failed,
+            ),
+            (
+                "rostra_edge_ears_overflowed_total",
+                "counter",
+                "Requests by listeners beyond what is counted.",
+                sum(one.ears.overflowed for one in followers),
+            ),
+        ]
+        text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
+        text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
+        return text + self._counters.metrics("edge")
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self._shelf.sweep()
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            now = self._clock.monotonic()
+            for follower in list(self._shelf.followers.values()):
+                count = follower.ears.count(now)
+                if not follower.over and (count or follower.reported):
+                    await self._tell(follower, count)
+
+    async def _tell(self, follower: Follower, count: int) -> None:
+        """Failing is no harm to anybody: the next count comes in two seconds."""
+        body = json.dumps({"edge": self._name, "now": count}).encode()
+        headers = [("Authorization", f"Bearer {self._key}"), ("Content-Type", "application/json")]
+        try:
+            answer = await self._stage.request(
+                "POST", f"/spaces/{follower.space_id}/count", headers, body, answer_s=_REPORT_DEADLINE_S
+            )
+            async with answer:
+                await answer.read()
+                if answer.status < 300:
+                    follower.reported = count
+                    return
+        except RostraError:
+            pass
+        self._reports_failed += 1
+
+
+_LIMITS = Limits(body_bytes=1024, idle_s=75.0)

@@ -1,0 +1,70 @@
+"""What a path at the edge asks for."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+
+from rostra.kernel.ids import SpaceId, parse_space_id
+from rostra.sound.renditions import Rendition, rendition_of_url
+
+
+class Thing(Enum):
+    INDEX = auto()
+    LIVE = auto()
+    REPLAY = auto()
+    INIT = auto()
+    PART = auto()
+    SEGMENT = auto()
+    JOIN = auto()
+    LEVELS = auto()
+    RECORDING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`number` is of the part or segment; 0 for everything else."""
+
+    space_id: SpaceId
+    thing: Thing
+    rendition: Rendition
+    number: int = 0
+
+
+@lru_cache(maxsize=8192)
+def route(path: str) -> Route | None:
+    """None for a path that no Space can have."""
+    words = path.split("/")
+    if len(words) < 4 or words[0] or words[1] != "s":
+        return None
+    space_id = parse_space_id(words[2])
+    if space_id is None:
+        return None
+    if words[3:] == ["recording.m4a"]:
+        return Route(space_id, Thing.RECORDING, Rendition.HLS)
+    rendition = rendition_of_url(words[3])
+    if rendition is None:
+        return None
+    if len(words) == 5:
+        thing = _FILES.get(words[4])
+        if thing in (Thing.JOIN, Thing.LEVELS) and rendition is not Rendition.OPUS:
+            return None
+        return Route(space_id, thing, rendition) if thing is not None else None
+    if len(words) == 6 and words[4] in _NUMBERED:
+        match = _NUMBER.fullmatch(words[5])
+        if match is not None:
+            return Route(space_id, _NUMBERED[words[4]], rendition, int(match[1]))
+    return None
+
+
+_FILES = {
+    "index.m3u8": Thing.INDEX,
+    "live.m3u8": Thing.LIVE,
+    "replay.m3u8": Thing.REPLAY,
+    "init.mp4": Thing.INIT,
+    "join.mp4": Thing.JOIN,
+    "levels.json": Thing.LEVELS,
+}
+_NUMBERED = {"part": Thing.PART, "seg": Thing.SEGMENT}
+# One spelling for each number: no leading zeros, ASCII digits, below 2**32.
+_NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.m4s", re.ASCII)

@@ -1,0 +1,150 @@
+"""The timelines that this edge follows: opened when somebody asks, closed when nobody has asked for a while."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from rostra.edge import answers
+from rostra.edge.channel import Hot
+from rostra.edge.count import Ears
+from rostra.edge.follower import Follower, Opening
+from rostra.kernel.clock import Clock
+from rostra.kernel.errors import RostraError, UnknownSpace
+from rostra.kernel.ids import SpaceId
+from rostra.kernel.log import Log
+from rostra.timeline.ports import Library
+from rostra.wire.http1 import Prepared
+from rostra.wire.server import Exchange
+
+FOLLOWED_MOST = 256
+"""Timelines open at once. For one more, the one that nobody has asked for the longest is closed; if all are in use: 503."""
+CLOSED_AFTER_TURNS = 6
+"""Turns (of `sweep`) without a request before a timeline is closed."""
+WARM_BYTES = 64 * 1024 * 1024
+"""Answers read from records, of all Spaces together; the oldest are dropped."""
+
+
+class Shelf:
+    """Attributes:
+    followers: by Space; the one asked for the longest ago first, as far as `sweep` has noticed.
+    hot: answers that can be written at once, by path.
+    """
+
+    def __init__(self, library: Library, clock: Clock, log: Log, window_s: float) -> None:
+        self.followers: dict[SpaceId, Follower] = {}
+        self.hot: Hot = {}
+        self.warm = Warm(WARM_BYTES)
+        self.opened = 0
+        self.damaged = 0
+        self._library = library
+        self._clock = clock
+        self._log = log
+        self._window_s = window_s
+        self._opening: dict[SpaceId, list[tuple[Exchange, Callable[[], None]]]] = {}
+
+    def open(self, space_id: SpaceId, exchange: Exchange, again: Callable[[], None]) -> None:
+        """Begin to follow, then call `again`; or answer why not. However many ask meanwhile, it is opened once."""
+        waiting = self._opening.get(space_id)
+        if waiting is not None:
+            waiting.append((exchange, again))
+            return
+        if len(self.followers) + len(self._opening) >= FOLLOWED_MOST and not self._make_room():
+            exchange.send_prepared(answers.CROWDED)
+            return
+        try:
+            opening = Opening(self._library, space_id, self._window_s)
+        except UnknownSpace:
+            exchange.send_prepared(answers.NO_SPACE)
+            return
+        except (RostraError, OSError) as error:
+            self._say_damaged(space_id, error)
+            exchange.send_prepared(answers.DAMAGED)
+            return
+        self._opening[space_id] = [(exchange, again)]
+        exchange.server.spawn(self._open(space_id, opening))
+
+    def heard(self, space_id: SpaceId) -> None:
+        """The bell rang for this Space."""
+        follower = self.followers.get(space_id)
+        if follower is None:
+            return
+        try:
+            follower.grow()
+        except (RostraError, OSError, ValueError) as error:
+            self._say_damaged(space_id, error)
+            self._close(follower, answers.DAMAGED)
+
+    def sweep(self) -> None:
+        """One turn: close what nobody asks for."""
+        for follower in list(self.followers.values()):
+            if follower.asked or follower.held or follower.busy:
+                follower.asked = False
+                follower.idle_turns = 0
+                self.followers[follower.space_id] = self.followers.pop(follower.space_id)
+                continue
+            follower.idle_turns += 1
+            if follower.idle_turns >= CLOSED_AFTER_TURNS:
+                self._close(follower, answers.CROWDED)
+
+    def close(self) -> None:
+        for follower in list(self.followers.values()):
+            self._close(follower, answers.CROWDED)
+
+    async def _open(self, space_id: SpaceId, opening: Opening) -> None:
+        try:
+            await asyncio.to_thread(opening.run)
+            follower = opening.follower(self.hot, self._clock.monotonic())
+        except (RostraError, OSError, ValueError) as error:
+            opening.reader.close()
+            self._say_damaged(space_id, error)
+            for exchange, _ in self._opening.pop(space_id):
+                exchange.send_prepared(answers.DAMAGED)
+            return
+        self.opened += 1
+        self.followers[space_id] = follower
+        for exchange, again in self._opening.pop(space_id):
+            if not exchange.gone:
+                again()
+
+    def _make_room(self) -> bool:
+        for follower in self.followers.values():
+            if not (follower.asked or follower.held or follower.busy):
+                self._close(follower, answers.CROWDED)
+                return True
+        return False
+
+    def _close(self, follower: Follower, why: Prepared) -> None:
+        del self.followers[follower.space_id]
+        follower.close(why)
+
+    def _say_damaged(self, space_id: SpaceId, error: Exception) -> None:
+        self.damaged += 1
+        self._log.error("a timeline cannot be followed", space=space_id, why=str(error))
+
+
+class Warm:
+    """Answers by path with their Space's ears, the least recently asked dropped when they grow beyond `most_bytes`."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._held: OrderedDict[str, tuple[Prepared, Ears, int]] = OrderedDict()
+        self.bytes = 0
+        self.dropped = 0
+
+    def get(self, path: str) -> tuple[Prepared, Ears] | None:
+        held = self._held.get(path)
+        if held is None:
+            return None
+        self._held.move_to_end(path)
+        return held[0], held[1]
+
+    def put(self, path: str, answer: Prepared, ears: Ears, size_bytes: int) -> None:
+        old = self._held.pop(path, None)
+        if old is not None:
+            self.bytes -= old[2]
+        self._held[path] = (answer, ears, size_bytes)
+        self.bytes += size_bytes
+        while self.bytes > self._most:
+            _, (_, _, size) = self._held.popitem(last=False)
+            self.bytes -= size
+            self.dropped += 1

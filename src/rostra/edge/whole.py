@@ -1,0 +1,160 @@
+"""What is made of a whole timeline at once, off the loop: the recording as a file, and the overview of its levels."""
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from rostra.edge import answers
+from rostra.edge.channel import Channel
+from rostra.edge.follower import Follower
+from rostra.edge.levels import overview
+from rostra.edge.ranges import Span, Unsatisfiable, span_of
+from rostra.edge.recording import Recording, finished_recording, growing_recording
+from rostra.kernel.errors import RostraError
+from rostra.sound.hls import PLAIN_PLAYLIST_MAX_AGE_S
+from rostra.sound.renditions import Rendition
+from rostra.wire.http1 import Prepared, Request, encode_head
+from rostra.wire.server import Exchange
+
+SENT_MOST = 256
+"""Recordings sent at once; one more is answered 503. Each holds at most two pieces in memory."""
+PIECE_BYTES = 65536
+_OVERVIEW_PARTS = 4
+"""While live an overview is made anew after this many parts."""
+
+
+class Whole:
+    """Attributes:
+    sending: recordings under way.
+    """
+
+    def __init__(self) -> None:
+        self.sending = 0
+        self._recordings: WeakKeyDictionary[Follower, Recording] = WeakKeyDictionary()
+        self._overviews: WeakKeyDictionary[Follower, tuple[int, bool, bytes]] = WeakKeyDictionary()
+        self._locks: WeakKeyDictionary[Follower, asyncio.Lock] = WeakKeyDictionary()
+
+    async def levels(self, exchange: Exchange, follower: Follower) -> None:
+        """Answer with the overview, not older than two seconds."""
+        try:
+            body = await self._overview(follower)
+        except (RostraError, OSError, ValueError):
+            exchange.send_prepared(answers.DAMAGED)
+            return
+        seconds = answers.FOR_EVER_S if follower.over else PLAIN_PLAYLIST_MAX_AGE_S
+        zipped = answers.takes_gzip(exchange.request.headers.get("accept-encoding", ""))
+        exchange.send_prepared(answers.text(body, "application/json", answers.fresh_for(seconds), zipped=zipped))
+
+    async def recording(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
+        """Send the recording, or the range asked for. There is at least one part."""
+        if self.sending >= SENT_MOST:
+            exchange.send_prepared(answers.CROWDED)
+            return
+        self.sending += 1
+        follower.busy += 1
+        try:
+            assert channel.init_bytes is not None
+            recording = await self._recording(follower, channel.init_bytes)
+            await _send(exchange, recording)
+        except (RostraError, OSError, ValueError):
+            if not exchange.gone:
+                exchange.send_prepared(answers.DAMAGED)
+        finally:
+            follower.busy -= 1
+            self.sending -= 1
+
+    async def _overview(self, follower: Follower) -> bytes:
+        async with self._lock(follower):
+            parts = follower.reader.parts(Rendition.OPUS)
+            count, over = len(parts), follower.over
+            made = self._overviews.get(follower)
+            if made is not None and made[1] == over and count - made[0] < _OVERVIEW_PARTS:
+                return made[2]
+            reader, space, events = follower.reader, follower.space, follower.reader.events()
+            known = range(len(events))
+            follower.busy += 1
+            try:
+                body = await asyncio.to_thread(
+                    lambda: overview(
+                        space, parts[:count], ((events[at].at_us, reader.event(events[at])) for at in known)
+                    )
+                )
+            finally:
+                follower.busy -= 1
+            self._overviews[follower] = count, over, body
+            return body
+
+    async def _recording(self, follower: Follower, init: bytes) -> Recording:
+        async with self._lock(follower):
+            recording = self._recordings.get(follower)
+            if recording is None or recording.ended != follower.over:
+                make = finished_recording if follower.over else growing_recording
+                recording = self._recordings[follower] = await asyncio.to_thread(make, follower.reader, init)
+            else:
+                recording.catch_up()
+            return recording
+
+    def _lock(self, follower: Follower) -> asyncio.Lock:
+        return self._locks.setdefault(follower, asyncio.Lock())
+
+
+async def _send(exchange: Exchange, recording: Recording) -> None:
+    request, size = exchange.request, recording.size
+    etag = recording.etag(size)
+    seconds = answers.FOR_EVER_S if recording.ended else 0
+    headers = [
+        ("Content-Type", "audio/mp4"),
+        answers.fresh_for(seconds),
+        ("ETag", etag),
+        ("Accept-Ranges", "bytes"),
+        answers.CORS,
+        answers.EXPOSE,
+    ]
+    known = request.headers.get("if-none-match")
+    if known is not None and answers.matches(etag, known):
+        exchange.send_prepared(Prepared(304, headers))
+        return
+    try:
+        span = _span(request, recording, size)
+    except Unsatisfiable:
+        exchange.send_prepared(
+            answers.sentence(
+                416, "The recording is not that long.", ("Content-Range", f"bytes */{size}"), answers.EXPOSE
+            )
+        )
+        return
+    status = 200
+    if span is None:
+        span = Span(0, size)
+    else:
+        status = 206
+        headers.append(("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size}"))
+    head = encode_head(status, headers, span.length, exchange.server.date)
+    if request.method == "HEAD":
+        exchange.send(head)
+        return
+    first = await asyncio.to_thread(recording.read, span.start, min(span.stop, span.start + PIECE_BYTES))
+    if exchange.gone:
+        return
+    stream = exchange.stream(head, ends_connection=False)
+    piece, at = first, span.start
+    try:
+        while True:
+            stream.write(piece)
+            at += len(piece)
+            if at >= span.stop or not await stream.drained():
+                break
+            piece = await asyncio.to_thread(recording.read, at, min(span.stop, at + PIECE_BYTES))
+            if not piece:
+                raise OSError("the record is shorter than its index says")
+    except OSError:
+        stream.abort()
+        return
+    stream.close()
+
+
+def _span(request: Request, recording: Recording, size: int) -> Span | None:
+    """The range to send, if the peer's copy, when it names one, is of this file (RFC 9110 13.1.5)."""
+    copy = request.headers.get("if-range")
+    if copy is not None and not recording.still_begins_with(copy):
+        return None
+    return span_of(request.headers.get("range"), size)
