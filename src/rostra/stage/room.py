@@ -87,7 +87,7 @@ class Room:
         self._clock_samples += FRAME
         return Tick(
             mix.total,
-            tuple(SeatId(seat) for seat in speaking),
+            tuple(SeatId(seat) for seat in speaking if seat not in muted),
             any(chair.present(now) for chair in self.chairs.values()),
             tuple(seat for seat, chair in self.chairs.items() if chair.voice.heard),
         )

@@ -18,7 +18,7 @@ from rostra.stage.room import Chair
 
 WATCHERS_MOST: Final = 64  # one more is refused with 503
 PING_S: Final = 5.0
-HEALTH_EVERY_S: Final = 2.0
+HEALTH_EVERY_S: Final = 1.0
 
 _POOR_LOSS, _SHAKY_LOSS = 0.10, 0.03
 _POOR_RTT_S, _SHAKY_RTT_S = 0.6, 0.3
