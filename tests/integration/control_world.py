@@ -145,7 +145,7 @@ class PlainStage:
 @asynccontextmanager
 async def world(data: Path, **settings: Any) -> AsyncIterator[World]:
     """All four ports are taken; door and edge answer nothing unless a test makes them."""
-    held = _four_ports()
+    held = four_sockets()
     chosen = Settings(port=held[0].getsockname()[1], **settings)
     clock = ManualClock()
     library, store = DiskLibrary(data, clock, sync="off"), SqlStore(sqlite_engine(data / "people.db", busy_s=0.5), "it")
@@ -187,7 +187,7 @@ def in_world(story: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     return test
 
 
-def _four_ports() -> list[socket.socket]:
+def four_sockets() -> list[socket.socket]:
     for first in range(22_010, 22_480, len(ROLES)):
         held = []
         try:

@@ -1,0 +1,93 @@
+"""Control and the real stage, one Space's life long: what one asks is what the other takes."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import httpx
+from control_world import BEARER, KEY, four_sockets
+
+from rostra.broadcast.programme import Broadcast
+from rostra.control.role import ControlRole
+from rostra.kernel.clock import SystemClock
+from rostra.kernel.ids import SpaceId
+from rostra.kernel.log import Log
+from rostra.kernel.settings import Settings
+from rostra.stage.role import StageRole
+from rostra.store.sql import open_sqlite
+from rostra.timeline.disk import DiskLibrary
+
+
+async def a_life(program: httpx.AsyncClient, library: DiskLibrary) -> None:
+    made = await program.post("/api/spaces", json={"title": "Both <i>together</i>", "auto_live": False})
+    assert made.status_code == 201, made.text
+    space, at = made.json(), f"/api/spaces/{made.json()['id']}"
+    id_ = SpaceId(space["id"])
+    assert (space["title"], space["host"], space["state"]) == ("Both <i>together</i>", "Operator", "scheduled")
+
+    async def done(path: str, body: dict[str, object] | None = None, status: int = 200) -> dict[str, object]:
+        answer = await program.post(at + path, json=body)
+        assert answer.status_code == status, (path, answer.text)
+        told: dict[str, object] = answer.json()
+        return told
+
+    assert (await program.patch(at, json={"title": "Both"})).json()["title"] == "Both"
+    assert (await done("/delay", {"minutes": 5, "reason": "tea"}))["state"] == "delayed"
+    assert (await done("/live", status=409))["message"] == "Open the green room first, then go live."
+    assert (await done("/open"))["state"] == "open"
+    ben = await done("/speakers", {"name": "Ben"}, 201)
+    assert ben["seat"] == "s2"
+    renewed = await done("/speakers/s2/link")
+    now = library.snapshot(id_)
+    assert now.seat_of(str(ben["token"])) is None
+    assert now.seat_of(str(renewed["token"]))
+    assert (await done("/speakers/s2/mute"))["speakers"][1]["muted"]  # type: ignore[index]
+    await done("/speakers/s2/ask-unmute")
+    assert (await program.delete(f"{at}/speakers/s2")).status_code == 200
+    studio = (await program.get(f"{at}/studio")).json()
+    now = library.snapshot(id_)
+    for token in (studio["token"], space["token"]):
+        seat = now.seat_of(token)
+        assert seat and seat.seat == "s1"
+    assert (await done("/live"))["state"] in ("live", "break")
+    assert (await done("/end", {"reason": "that was it"}))["state"] == "ended"
+    assert (await done("/open", status=409))["code"] == "over"
+    page = (await program.get("/metrics")).text
+    assert 'rostra_up{role="stage"} 1' in page
+    assert 'rostra_stage_commands_total{role="stage"}' in page
+
+
+def test_a_space_lives_its_life_on_the_real_stage(tmp_path: Path) -> None:
+    async def story() -> None:
+        held = four_sockets()
+        settings = Settings(port=held[0].getsockname()[1])
+        clock, log = SystemClock(), Log("test")
+        library, ours, store = (
+            DiskLibrary(tmp_path, clock),
+            DiskLibrary(tmp_path, clock),
+            open_sqlite(tmp_path / "people.db"),
+        )
+        stage = StageRole(
+            library=library, settings=settings, clock=clock, log=log, key=KEY, broadcasting=Broadcast(clock, log)
+        )
+        control = ControlRole(library=ours, settings=settings, clock=clock, log=log, key=KEY, store=store)
+        await stage.start([held[3]])
+        await control.start([held[2]])
+        try:
+            base = f"http://127.0.0.1:{settings.port + 2}"
+            async with httpx.AsyncClient(base_url=base, headers=BEARER, timeout=20) as program:
+                await a_life(program, ours)
+        finally:
+            await control.stop(2)
+            await stage.stop(5)
+            library.close()
+            ours.close()
+            store.close()
+            close(held)
+
+    asyncio.run(story())
+
+
+def close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
