@@ -125,10 +125,17 @@ def _control(place: Place, settings: Settings, log: Log) -> Role:
 
 
 def _stage(place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
 
+    clock = SystemClock()
     return StageRole(
-        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+        library=_library(place, settings),
+        settings=settings,
+        clock=clock,
+        log=log,
+        key=place.operator_key(),
+        broadcasting=Broadcast(clock, log),
     )
 
 
