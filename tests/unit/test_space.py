@@ -140,6 +140,8 @@ def test_a_second_connection_takes_the_same_seat_over() -> None:
 def test_a_renewed_link_closes_the_old_one_unless_kept() -> None:
     kept = told(on_air(), c.RenewLink(SeatId("s2"), secret_hash("new"), keep_old=True))
     assert kept.seat_of("ben") and kept.seat_of("new")
+    often = told(on_air(), *(c.RenewLink(SeatId("s2"), secret_hash(str(n)), keep_old=True) for n in range(9)))
+    assert often.seat_of("ben") and often.seat_of("8") and often.seat_of("6") and not often.seat_of("3")
     closed = told(on_air(), c.RenewLink(SeatId("s2"), secret_hash("new")))
     assert closed.seat_of("ben") is None and closed.seat_of("new")
 

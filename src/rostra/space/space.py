@@ -135,7 +135,8 @@ def _seat_changed(space: Space, event: e.Event) -> Space:
         return space
     match event:
         case e.LinkRenewed():
-            old = seat.token_hashes[-3:] if event.keep_old else ()
+            # The first link is the one in somebody's encoder or letter: fresh ones for a signed-in host do not push it out.
+            old = (*seat.token_hashes[:1], *seat.token_hashes[1:][-2:]) if event.keep_old else ()
             seat = replace(seat, token_hashes=(*old, event.token_hash))
         case e.SeatRemoved():
             seat = replace(seat, removed=True, on_stage=False, token_hashes=())
