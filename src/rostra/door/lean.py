@@ -11,8 +11,8 @@ _BLOCK = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$\n?", re.DOTALL | re.MULT
 _LINE = re.compile(r"^[ \t]*//.*$\n?", re.MULTILINE)
 _IMPORT = re.compile(r"^import [^;]*;[ \t]*$\n?", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const |class |function |async |let )", re.MULTILINE)
-_CAST = re.compile(r"/\*\* @type \{[^*]*\} \*/ ?")
-_AFTER = re.compile(r"[ \t]+// [^\"'`]*$", re.MULTILINE)
+_CAST = re.compile(r"/\*\* @\w+ \{[^*\n]*\}(?: \w+)? \*/ ?")
+_AFTER = re.compile(r"[ \t]+// [^\n\"'`]*$", re.MULTILINE)
 
 
 def lean_script(text: str) -> str:

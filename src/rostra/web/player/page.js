@@ -36,6 +36,7 @@ const sound = new Sound(audio, `${space.sound}/opus/`, {
   now(said) {
     speaking = said.speaking;
     level = said.level;
+    if (!sound.live) return show(); // what was true then; what is true now comes from the door
     fresh.push({ at: audio.currentTime, level });
     if (said.state !== space.state || said.seq !== space.seq) {
       const soon = said.state !== space.state;
@@ -127,6 +128,7 @@ function show(_) {
   $("deck").hidden = !hasPlayer || state === "cancelled";
   $("cannot").hidden = hasPlayer || before() || state === "cancelled";
   $("controls").hidden = before();
+  $("volume").hidden = before();
   $("before").hidden = !before();
   $("calendar").hidden = !before() || !space.starts;
   const playing = begun && !audio.paused;
@@ -139,15 +141,16 @@ function show(_) {
   const behind = total() - audio.currentTime;
   say("caption", before() ? (play.hidden ? "Ready. It begins by itself." : "")
     : !begun ? (refused && onAir() ? "Your browser waits for you: press to listen." : onAir() ? "Listen live" : "Listen from the beginning")
+    : audio.ended ? "That was all of it."
     : audio.paused ? "Paused"
     : over() ? "Playing the recording"
     : !sound.started && parts ? "Joining…"
-    : isLive() ? "You hear it live" : `${spoken(behind)} behind live`); // prettier-ignore
+    : isLive() ? "You hear it live" : `${clock(behind)} behind live`); // prettier-ignore
   $("golive").hidden = over() || before();
   $("golive").disabled = begun && !audio.paused && isLive();
   say("golive", $("golive").disabled ? "Live" : "Go live");
   people();
-  say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `${space.peak.toLocaleString("en")} at most` : "");
+  say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `${space.peak.toLocaleString("en")} at once at most` : "");
   $("count").hidden = !$("listeners").textContent;
   say("counted", space.counted);
   time();
@@ -170,7 +173,7 @@ function people() {
       }),
     );
   }
-  const heard = onAir() && begun && !audio.paused;
+  const heard = begun && !audio.paused;
   for (const item of list.children) {
     const one = shown.find((each) => each.seat === item.dataset.seat);
     const speaks = heard && speaking.includes(item.dataset.seat);
@@ -192,7 +195,8 @@ function time() {
   say("countdown", days > 1 ? `${days} days` : clock(left));
   const here = wanted ?? audio.currentTime;
   say("here", clock(here));
-  say("total", over() ? clock(total()) : "");
+  $("total").hidden = !over();
+  say("total", clock(total()));
   const seek = $("seek");
   seek.max = String(Math.ceil(total()));
   if (wanted === null) seek.value = String(here);

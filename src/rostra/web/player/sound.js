@@ -112,6 +112,7 @@ export class Sound {
     // Opus needs 80 ms before a point to sound right at it (RFC 7845, 4.6).
     this.next = Math.max(0, Math.floor((here - 0.08) / PART_S));
     this.want = here;
+    if (this.audio.readyState) this.audio.currentTime = here;
     this.settle();
     if (this.want === null) this.next = Math.round(this.bufferedEnd() / PART_S);
     await this.follow(run);
@@ -202,7 +203,7 @@ export class Sound {
         clearTimeout(late);
       }
       if (tries > 2 && run === this.run) this.tell.trouble(true);
-      await wait(least + Math.min(2e3, 200 * 1.5 ** tries) * (0.5 + Math.random()));
+      await wait(least + Math.min(1500, 200 * 1.5 ** tries) * (0.5 + Math.random()));
     }
     return null;
   }
@@ -249,10 +250,10 @@ export class Sound {
     this.begun = true;
     await this.put(buffer, bytes);
     if (run !== this.run) return;
-    const edge = this.audio.currentTime - BEHIND_S;
+    this.settle();
+    const edge = (this.want ?? this.audio.currentTime) - BEHIND_S;
     const { buffered } = buffer;
     if (buffered.length && buffered.start(0) < edge) await this.drop(buffer, 0, edge + 10);
-    this.settle();
   }
 
   /**
@@ -285,8 +286,11 @@ export class Sound {
 
   /** The place that takes the bytes; made anew where the browser closed it. @returns {Promise<SourceBuffer>} */
   open() {
-    if (!this.buffer || this.source?.readyState === "closed") {
+    if (!this.buffer) {
       const source = (this.source = new /** @type {typeof MediaSource} */ (Source)());
+      source.addEventListener("sourceclose", () => {
+        if (this.source === source) this.buffer = undefined;
+      });
       this.begun = false;
       this.buffer = new Promise((done) => {
         source.addEventListener("sourceopen", () => done(source.addSourceBuffer(KIND)), { once: true });

@@ -20,6 +20,9 @@ export function when(iso) {
   }); // prettier-ignore
 }
 
+/** "at 20:00", "on Friday 20 November at 20:00". @param {string | null} iso */
+const at = (iso) => (new Date(iso ?? 0).toDateString() === new Date().toDateString() ? "at " : "on ") + when(iso);
+
 /** 1:02:03, or 2:03. @param {number} seconds */
 export function clock(seconds) {
   const s = Math.max(0, Math.floor(seconds));
@@ -56,11 +59,11 @@ export function sentence(space, now) {
     return !on.length || on.some((one) => !one.muted) ? ""
       : `It is quiet: ${on.length === 1 ? "the microphone is" : on.length === 2 ? "both microphones are" : "all microphones are"} muted.`; // prettier-ignore
   if (state === "break")
-    return `The speakers lost their connection at ${when(space.away_since)}. We are holding the line; sound returns by itself.`;
-  if (state === "ended") return `It ended at ${when(space.ended)}. This is the whole of it.`;
+    return `The speakers lost their connection ${at(space.away_since)}. We are holding the line; sound returns by itself.`;
+  if (state === "ended") return `It ended ${at(space.ended)}. This is the whole of it.`;
   if (state === "cancelled") return "This will not take place." + theirs(space.reason);
   if (!starts) return (state === "open" ? "The speakers are getting ready." : "No time is set yet.") + stay;
-  if (now > Date.parse(starts) + 5e3) return `It should have begun at ${when(starts)}. The speakers are not on yet.` + stay;
+  if (now > Date.parse(starts) + 5e3) return `It should have begun ${at(starts)}. The speakers are not on yet.` + stay;
   if (space.late) return `Starting late: now ${when(starts)}.` + theirs(space.reason) + stay;
-  return `We start at ${when(starts)}.` + stay;
+  return `We start ${at(starts)}.` + stay;
 }

@@ -1,0 +1,176 @@
+// One seat on the stage: our microphone there, everybody else's sound back. Kept for as long as it is wanted.
+import { Refused, pause, said, wait } from "./feed.js";
+
+const CONNECT_MS = 8000;
+const LOST_MS = 2500; // "disconnected" mends itself often; longer than this it does not
+
+export class Seat {
+  /**
+   * @param {string} address where sessions are made
+   * @param {string} key
+   * @param {HTMLAudioElement} speaker plays the others
+   * @param {(what: "away" | "joining" | "on" | "lost" | "elsewhere", why?: string) => void} tell
+   */
+  constructor(address, key, speaker, tell) {
+    this.address = address;
+    this.key = key;
+    this.speaker = speaker;
+    this.tell = tell;
+    this.wanted = false;
+    /** @type {MediaStreamTrack | null} */
+    this.track = null;
+    /** @type {RTCPeerConnection | null} */
+    this.peer = null;
+    this.session = "";
+    this.busy = false;
+    this.connectedAt = 0;
+    this.closedByStage = false;
+    /** @type {RTCIceServer[]} */
+    this.ice = [];
+    addEventListener("online", () => this.peer?.connectionState !== "connected" && this.drop());
+    addEventListener("pagehide", () => this.hangUp());
+  }
+
+  get on() {
+    return this.peer?.connectionState === "connected";
+  }
+
+  /** Take the seat, and keep taking it until `leave`. @param {MediaStreamTrack} track */
+  take(track) {
+    this.wanted = true;
+    this.use(track);
+    this.keep();
+  }
+
+  /** Speak through another microphone; nobody notices. @param {MediaStreamTrack} track */
+  use(track) {
+    this.track = track;
+    this.peer?.getSenders()[0]?.replaceTrack(track).catch(() => this.drop());
+  }
+
+  leave() {
+    this.wanted = false;
+    this.hangUp();
+    this.close();
+    this.tell("away");
+  }
+
+  /** What the stage says of our seat, whenever it says something: the one sign that outlives the connection. @param {boolean} onStage */
+  seen(onStage) {
+    if (!this.wanted || this.busy) return;
+    if (this.closedByStage && onStage && !this.on) {
+      // The stage closed our connection on purpose and the seat is still taken: by another page with the same link.
+      this.wanted = false;
+      this.close();
+      this.tell("elsewhere");
+      return;
+    }
+    if (onStage && this.on) return;
+    if (!onStage && this.on && performance.now() - this.connectedAt < 3000) return; // it has not been told yet
+    if (!onStage || !this.on) this.drop();
+  }
+
+  /** Give up this connection; the next one begins at once. */
+  drop() {
+    if (!this.wanted) return;
+    this.close();
+    this.keep();
+  }
+
+  async keep() {
+    if (this.busy) return;
+    this.busy = true;
+    for (let tries = 0; this.wanted && !this.on; tries++) {
+      this.tell(tries || this.connectedAt ? "lost" : "joining");
+      try {
+        await this.connect();
+      } catch (wrong) {
+        this.close();
+        if (wrong instanceof Refused) {
+          this.wanted = false;
+          this.tell("away", wrong.message);
+          break;
+        }
+        await pause(tries);
+      }
+    }
+    this.busy = false;
+  }
+
+  async connect() {
+    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice, bundlePolicy: "max-bundle" }));
+    this.closedByStage = false;
+    const { sender } = peer.addTransceiver(/** @type {MediaStreamTrack} */ (this.track), { direction: "sendrecv" });
+    peer.ontrack = ({ track }) => {
+      this.speaker.srcObject = new MediaStream([track]);
+      this.speaker.play().catch(() => {});
+    };
+    await peer.setLocalDescription();
+    const gathered = new Promise((done) => (peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done(0)));
+    await Promise.race([gathered, wait(1000)]);
+    const response = await fetch(this.address, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${this.key}`, "Content-Type": "application/sdp" },
+      body: peer.localDescription?.sdp,
+      signal: AbortSignal.timeout(CONNECT_MS),
+    });
+    if (response.status !== 201) {
+      const why = await said(response);
+      if (response.status < 500 && response.status !== 409 && response.status !== 429) throw new Refused(response.status, why);
+      throw new Error(why);
+    }
+    this.session = new URL(response.headers.get("Location") ?? "", new URL(this.address, location.href)).pathname;
+    await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await this.connected(peer);
+    this.connectedAt = performance.now();
+    this.watch(peer, sender);
+    this.tell("on");
+  }
+
+  /** @param {RTCPeerConnection} peer @returns {Promise<void>} */
+  connected(peer) {
+    return new Promise((done, fail) => {
+      const late = setTimeout(() => fail(new Error("no connection in time")), CONNECT_MS);
+      const look = () => {
+        if (peer.connectionState === "connected") done();
+        else if (peer.connectionState === "failed" || peer.connectionState === "closed") fail(new Error("no connection"));
+        else return;
+        clearTimeout(late);
+      };
+      peer.onconnectionstatechange = look;
+      look();
+    });
+  }
+
+  /** @param {RTCPeerConnection} peer @param {RTCRtpSender} sender */
+  watch(peer, sender) {
+    const ours = () => this.peer === peer;
+    peer.onconnectionstatechange = () => {
+      if (!ours()) return;
+      if (peer.connectionState === "failed" || peer.connectionState === "closed") this.drop();
+      if (peer.connectionState === "disconnected") {
+        this.tell("lost");
+        setTimeout(() => ours() && peer.connectionState === "disconnected" && this.drop(), LOST_MS);
+      }
+      if (peer.connectionState === "connected") this.tell("on");
+    };
+    sender.transport?.addEventListener("statechange", () => {
+      if (!ours() || sender.transport?.state !== "closed") return;
+      // Closed by the stage: it restarts, or the seat is another's now. What it says next of our seat tells which.
+      this.closedByStage = true;
+      setTimeout(() => ours() && !this.busy && this.drop(), 4000);
+    });
+  }
+
+  /** Tell the stage that we go; it would find out later by itself. */
+  hangUp() {
+    if (!this.session) return;
+    fetch(this.session, { method: "DELETE", headers: { Authorization: `Bearer ${this.key}` }, keepalive: true }).catch(() => {});
+    this.session = "";
+  }
+
+  close() {
+    this.peer?.close();
+    this.peer = null;
+  }
+}
