@@ -225,8 +225,10 @@ class Channel:
         """Answer all who wait with this."""
         for exchanges in self._for_part.values():
             _send_all(exchanges, why)
-        for waiting in (*self._for_list.values(), *self._for_more.values()):
-            _send_all([one[0] for one in waiting], why)
+        for lists in self._for_list.values():
+            _send_all([one[0] for one in lists], why)
+        for others in self._for_more.values():
+            _send_all([one[0] for one in others], why)
         self._for_part, self._for_list, self._for_more, self.held = {}, {}, {}, 0
 
     def _wake(self, every: bool = False) -> None:

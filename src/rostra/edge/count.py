@@ -10,7 +10,7 @@ from typing import Final
 from rostra.wire.server import Exchange
 
 WINDOW_S: Final = 10.0
-METHOD: Final = "player sessions and connections that fetched sound in the last 10 s"
+METHOD: Final = "players that fetched sound in the last 10 s"
 
 _TURNS: Final = 5
 _TURN_S: Final = WINDOW_S / _TURNS

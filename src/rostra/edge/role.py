@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 
 from rostra.edge import answers
+from rostra.edge.count import METHOD
 from rostra.edge.desk import Desk
 from rostra.edge.follower import Follower
 from rostra.edge.shelf import Shelf
@@ -52,13 +53,16 @@ class EdgeRole:
 
     async def stop(self, deadline_s: float) -> None:
         """Those who wait are told to ask again (503, Retry-After: 1); answers under way end, by the deadline."""
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        if self._server is not None:
-            await self._server.drain(deadline_s)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._stop_hearing is not None:
-            self._stop_hearing()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.drain(deadline_s)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stop_hearing, self._stop_hearing = self._stop_hearing, None
+        if stop_hearing is not None:
+            stop_hearing()
         self._shelf.close()
         await self._stage.close()
 
@@ -113,7 +117,7 @@ class EdgeRole:
 
     async def _tell(self, follower: Follower, count: int) -> None:
         """Failing is no harm to anybody: the next count comes in two seconds."""
-        body = json.dumps({"edge": self._name, "now": count}).encode()
+        body = json.dumps({"edge": self._name, "count": count, "method": METHOD}).encode()
         headers = [("Authorization", f"Bearer {self._key}"), ("Content-Type", "application/json")]
         try:
             answer = await self._stage.request(
