@@ -93,7 +93,7 @@ def speakers(space: Space) -> list[dict[str, str]]:
 def counted(space: Space) -> str:
     if space.state in ON_AIR:
         return f"{space.count:,} listening"
-    return f"{space.peak:,} at once at most" if space.state is State.ENDED and space.peak else ""
+    return f"Up to {space.peak:,} at once" if space.state is State.ENDED and space.peak else ""
 
 
 def initials(name: str) -> str:

@@ -14,8 +14,8 @@ let space = JSON.parse($("state").textContent);
 const home = `/s/${space.id}/`;
 const parts = canPlayParts();
 const native = !parts && Boolean(audio.canPlayType("application/vnd.apple.mpegurl"));
-let ahead = 0; // the server's clock minus ours, ms
-let armed = false; // the reader has said "play when it starts"
+let ahead = 0; // the clock there minus ours, ms
+let armed = false; // the reader wants it to play when it starts
 let refused = false; // the browser wants a press first
 let begun = false; // we are after sound
 let troubled = false;
@@ -150,7 +150,7 @@ function show(_) {
   $("golive").disabled = begun && !audio.paused && isLive();
   say("golive", $("golive").disabled ? "Live" : "Go live");
   people();
-  say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `${space.peak.toLocaleString("en")} at once at most` : "");
+  say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `Up to ${space.peak.toLocaleString("en")} at once` : "");
   $("count").hidden = !$("listeners").textContent;
   say("counted", space.counted);
   time();
@@ -278,7 +278,10 @@ async function levels() {
 
 $("play").onclick = toggle;
 $("golive").onclick = () => listen();
-$("seek").oninput = () => time((wanted = Number($("seek").value)));
+$("seek").oninput = () => {
+  wanted = Number($("seek").value);
+  time();
+};
 $("seek").onchange = () => {
   go(Number($("seek").value));
   wanted = null;

@@ -48,9 +48,11 @@ export class Seat {
     this.peer?.getSenders()[0]?.replaceTrack(track).catch(() => this.drop());
   }
 
-  leave() {
+  /** @param {boolean} [say] whether the stage needs to be told */
+  leave(say = true) {
     this.wanted = false;
-    this.hangUp();
+    if (say) this.hangUp();
+    this.session = "";
     this.close();
     this.tell("away");
   }

@@ -16,11 +16,12 @@ const mic = new Mic();
 /** @type {Studio | null} */
 let studio = null;
 let key = "";
-let ahead = 0; // the server's clock minus ours, ms
+let ahead = 0; // the clock there minus ours, ms
 let line = "connecting";
 let place = "away"; // ours: away, joining, on, lost, elsewhere
 let tested = false;
 let refusal = "";
+let wasOn = false;
 let levels = /** @type {Record<string, number>} */ ({});
 /** @type {Seat | null} */
 let seat = null;
@@ -121,7 +122,7 @@ function heard(event, data) {
   const me = mine();
   if (mic.track && me) mic.track.enabled = !me.muted;
   if (seat && me && up()) seat.seen(me.on_stage);
-  if (over() && seat?.wanted) seat.leave();
+  if (over() && seat?.wanted) seat.leave(false);
   if (seat && up() && !seat.wanted && place === "away" && remember.get(`${kept}.on`) && me) backOn();
   show();
 }
@@ -187,7 +188,13 @@ function show() {
   $("check").hidden = over() || !me;
   $("ask").hidden = Boolean(mic.track);
   $("tools").hidden = !mic.track;
+  $("own").hidden = !mic.track || over();
   $("join").hidden = over() || !me || on || place === "joining" || place === "lost" || !mic.track || (!up() && hosts());
+  // One step at a time is the main one: microphone, green room, stage, air.
+  $("open").classList.toggle("main", Boolean(mic.track));
+  $("golive").classList.toggle("main", on);
+  if (on && !wasOn) $("check").open = false;
+  wasOn = on;
   fill($("join"), place === "elsewhere" ? "Come back here" : up() ? "Go to the stage" : "Go to the stage when it opens");
   $("join").disabled = Boolean(!up() && seat?.wanted);
   $("open").hidden = !hosts() || up() || over();
