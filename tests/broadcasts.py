@@ -22,7 +22,9 @@ def payload(rendition: Rendition, number: int) -> bytes:
     noise = random.Random(number * 7 + rendition)
     mean = shape.bitrate_bps * shape.frame_samples // 48_000 // 8
     frames = [noise.randbytes(mean + noise.randint(-8, 8)) for _ in range(shape.frames_per_part)]
-    message = b'{"state":"live","speaking":["s1"],"level":-21,"count":1,"seq":3}' if rendition is Rendition.OPUS else None
+    message = (
+        b'{"state":"live","speaking":["s1"],"level":-21,"count":1,"seq":3}' if rendition is Rendition.OPUS else None
+    )
     return fmp4.part(rendition, number, frames, start_us(rendition, number), message)
 
 

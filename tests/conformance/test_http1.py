@@ -35,7 +35,8 @@ def test_9112_2_2_one_empty_line_before_a_request_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\nHost: a\n\r\n", b"GET / HTTP/1.1\rHost: a\r\n\r\n", b"\nGET"]
+    "data",
+    [b"GET / HTTP/1.1\nHost: a\n\n", b"GET / HTTP/1.1\r\nHost: a\n\r\n", b"GET / HTTP/1.1\rHost: a\r\n\r\n", b"\nGET"],
 )
 def test_9112_2_2_a_bare_cr_or_lf_is_refused_at_once(data: bytes) -> None:
     assert status(data) == 400
@@ -51,7 +52,9 @@ def test_9112_2_3_a_major_version_we_do_not_speak() -> None:
     assert get(b"GET / HTTP/1.2") == 200
 
 
-@pytest.mark.parametrize("line", [b"GET / HTTP/1.10", b"GET / http/1.1", b"GET /", b"GET  / HTTP/1.1", b"GET / HTTP/1.1 ", b"/"])
+@pytest.mark.parametrize(
+    "line", [b"GET / HTTP/1.10", b"GET / http/1.1", b"GET /", b"GET  / HTTP/1.1", b"GET / HTTP/1.1 ", b"/"]
+)
 def test_9112_3_a_request_line_has_three_words_and_single_blanks(line: bytes) -> None:
     assert get(line) == 400
 
@@ -108,7 +111,9 @@ def test_9112_3_a_target_too_long_is_414_before_it_has_come() -> None:
     assert get(b"GET /" + b"a" * 99 + b" HTTP/1.1") == 200
 
 
-@pytest.mark.parametrize("line", [b"A : b", b"A b: c", b": c", b"no colon", b"A: b\x00", b"A: \x01", b"A\x80: b", b"(): x"])
+@pytest.mark.parametrize(
+    "line", [b"A : b", b"A b: c", b": c", b"no colon", b"A: b\x00", b"A: \x01", b"A\x80: b", b"(): x"]
+)
 def test_9112_5_a_malformed_header_line(line: bytes) -> None:
     assert get(headers=HOST + line + b"\r\n") == 400
 
@@ -136,7 +141,9 @@ def test_9110_5_3_a_list_given_in_two_lines_is_one_list() -> None:
     assert request.headers["cookie"] == "c=1; d=2"
 
 
-@pytest.mark.parametrize("name", [b"Content-Type", b"Authorization", b"Range", b"If-Range", b"Content-Length", b"Origin"])
+@pytest.mark.parametrize(
+    "name", [b"Content-Type", b"Authorization", b"Range", b"If-Range", b"Content-Length", b"Origin"]
+)
 def test_9110_5_3_what_may_stand_once_may_not_stand_twice(name: bytes) -> None:
     assert post((name + b": 1\r\n") * 2, b"x") == 400
 
@@ -172,7 +179,18 @@ def test_9110_15_5_14_a_body_too_large_is_413_before_it_has_come() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"g\r\n", b"-1\r\n", b"0x1\r\n", b"1\nx\r\n", b"1\r\nxy\r\n", b"1\r\nx\n", b"\r\n", b"123456789\r\n", b"1 \r\n" + b"x\ry"]
+    "body",
+    [
+        b"g\r\n",
+        b"-1\r\n",
+        b"0x1\r\n",
+        b"1\nx\r\n",
+        b"1\r\nxy\r\n",
+        b"1\r\nx\n",
+        b"\r\n",
+        b"123456789\r\n",
+        b"1 \r\n" + b"x\ry",
+    ],
 )
 def test_9112_7_1_a_malformed_chunk(body: bytes) -> None:
     assert post(b"Transfer-Encoding: chunked\r\n", body) == 400

@@ -57,7 +57,9 @@ async def _stalled() -> AsyncIterator[bytes]:
     await asyncio.sleep(5)
 
 
-def run(test: Callable[[Client, Counters], Awaitable[None]], limits: ClientLimits = QUICK, server: Limits | None = None) -> None:
+def run(
+    test: Callable[[Client, Counters], Awaitable[None]], limits: ClientLimits = QUICK, server: Limits | None = None
+) -> None:
     async def main() -> None:
         one = listening()
         counters = Counters()

@@ -120,7 +120,9 @@ def run(test: Callable[[Bench], Awaitable[None]], limits: Limits = QUICK) -> Non
         counters = Counters()
         box: list[Bench] = []
         slow = awaiting(answers)
-        server = await serve(lambda exchange: handler(box[0], slow)(exchange), [listening], limits, counters, sweep_s=0.1)
+        server = await serve(
+            lambda exchange: handler(box[0], slow)(exchange), [listening], limits, counters, sweep_s=0.1
+        )
         box.append(Bench(server, counters, port))
         try:
             await test(box[0])
@@ -142,7 +144,9 @@ async def head_and_body(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
 def test_answers_come_in_order_on_one_connection() -> None:
     async def test(bench: Bench) -> None:
         reader, writer = await bench.connect()
-        writer.write(GET % b"/hello" + b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none" + GET % b"/await")
+        writer.write(
+            GET % b"/hello" + b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none" + GET % b"/await"
+        )
         assert [(await head_and_body(reader))[1] for _ in range(3)] == [b"hello", b"one", b"127.0.0.1 0"]
         for _ in range(3):  # the third time it is known by its bytes
             writer.write(GET % b"/hello")
@@ -157,7 +161,8 @@ def test_answers_come_in_order_on_one_connection() -> None:
 def test_many_pipelined_requests_are_answered_in_order_however_they_are_cut() -> None:
     async def test(bench: Bench) -> None:
         data = b"".join(
-            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n%02d" % n if n % 3 else GET % b"/await" for n in range(20)
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n%02d" % n if n % 3 else GET % b"/await"
+            for n in range(20)
         )
         reader, writer = await bench.connect()
         for at in range(0, len(data), 37):

@@ -44,6 +44,10 @@ def test_the_count_is_that_of_a_naive_list_within_one_turn(asked: list[tuple[int
     for key, pause_s in asked:
         now += pause_s
         count = ears.count(now)
-        assert sum(now - at < WINDOW_S - 2 for at in last.values()) <= count <= sum(now - at <= WINDOW_S + 2.01 for at in last.values())
+        assert (
+            sum(now - at < WINDOW_S - 2 for at in last.values())
+            <= count
+            <= sum(now - at <= WINDOW_S + 2.01 for at in last.values())
+        )
         ears.add(key)
         last[key] = now

@@ -36,7 +36,9 @@ def refused(data: bytes, limits: Limits | None = None) -> int:
 
 
 def test_a_get_gives_its_parts() -> None:
-    request = one(b"GET /s/abc/live.m3u8?_HLS_msn=7&_HLS_part=2 HTTP/1.1\r\n" + HOST + b"Accept-Encoding:  gzip, br \r\n\r\n")
+    request = one(
+        b"GET /s/abc/live.m3u8?_HLS_msn=7&_HLS_part=2 HTTP/1.1\r\n" + HOST + b"Accept-Encoding:  gzip, br \r\n\r\n"
+    )
     assert (request.method, request.path) == ("GET", "/s/abc/live.m3u8")
     assert request.query == {"_HLS_msn": "7", "_HLS_part": "2"}
     assert request.headers == {"host": "live.example.org", "accept-encoding": "gzip, br"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from rostra.kernel.errors import PeerError
 from rostra.wire.exchange import Exchange, Stream
+from rostra.wire.head import parse_whole
 from rostra.wire.http1 import Request, RequestParser, with_close
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.calm and self._exchange is None:
             server = self.server
+            # What comes often is recognised by its bytes; what comes whole needs no parser that waits for the rest.
             request = server.known.get(data)
+            if request is None:
+                request = parse_whole(data, server.limits)
+                if request is not None:
+                    server.remember(data, request)
             if request is not None:
                 server.counters.requests += 1
                 self._exchange = exchange = Exchange(self, request)
@@ -234,7 +240,6 @@ class Connection(asyncio.Protocol):
         """Queue what `data` completes. False when nothing has come of it."""
         server = self.server
         parser = self._parser
-        fresh = parser is None
         if parser is None:
             parser = RequestParser(server.limits)
         try:
@@ -244,11 +249,8 @@ class Connection(asyncio.Protocol):
             self._refuse(server.canned.refusal(error))
             return True
         if parser.idle:
-            # No parser is kept between requests, and what comes twice in one piece is recognised by its bytes.
             self._parser = None
             self._rest = _NOTHING
-            if fresh and len(requests) == 1 and not requests[0].body and data[-4:] == b"\r\n\r\n":
-                server.remember(data, requests[0])
         else:
             self._parser = parser
             self._time_rest(parser, restart=bool(requests))

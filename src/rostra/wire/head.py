@@ -20,6 +20,33 @@ class Block(NamedTuple):
     length: int
     chunked: bool
     close: bool
+    plain: bool  # a Host, no body, and the connection stays open
+
+
+def parse_whole(data: bytes, limits: Limits) -> Request | None:
+    """The request, if `data` is one whole GET of the usual kind and nothing else. None proves nothing: parse_head decides.
+
+    Nearly all requests are of that kind, and for those this says what parse_head says, in a third of the time.
+    """
+    size = len(data)
+    cut = data.find(b"\r\n")
+    if data[-4:] != b"\r\n\r\n" or size > limits.head_bytes or not 14 <= cut <= limits.target_bytes + 13:
+        return None
+    raw_target = data[4 : cut - 9]
+    if data[:5] != b"GET /" or data[cut - 9 : cut] != b" HTTP/1.1":
+        return None
+    raw_path, mark, raw_query = raw_target.partition(b"?")
+    raw_block = data[cut + 2 : -2]
+    try:
+        # An empty line is no header line, so what follows the first one (a body, a second request) is noticed here.
+        block = _shared_block(raw_block) if size - cut <= _SHARED_BLOCK_BYTES else _parse_block(raw_block)
+        path = parse_path(raw_path)
+        query = parse_query(raw_query) if mark else _NO_QUERY
+    except PeerError:
+        return None
+    if not block.plain or block.lines > limits.headers:
+        return None
+    return Request("GET", raw_target.decode("latin-1"), path, query, block.headers)
 
 
 def parse_head(head: bytes, limits: Limits) -> tuple[Request, Block]:
@@ -179,7 +206,9 @@ def _parse_block(raw: bytes) -> Block:
         raise PeerError(417, "The only expectation known here is 100-continue.", "unknown-expectation")
     # Over fifteen digits is over any limit; the number itself is of no interest and could be absurdly long.
     size = 0 if length is None else int(length) if len(length) <= 15 else 10**15
-    return Block(headers, len(lines), size, coding is not None, has_token(headers.get("connection", ""), "close"))
+    close = has_token(headers.get("connection", ""), "close")
+    plain = "host" in headers and not size and coding is None and not close
+    return Block(headers, len(lines), size, coding is not None, close, plain)
 
 
 # Peers of one kind send the same header lines with each request, and so do thousands of players of one make:

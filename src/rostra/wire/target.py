@@ -11,6 +11,7 @@ _PARAMETERS_MOST = 32
 _SHARED_PATH_BYTES = 256
 _PATH = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*")
 _QUERY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]{}|^`\"<>]|%[0-9A-Fa-f]{2})*")
+_SIMPLE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~="
 _CONTROL = re.compile("[\x00-\x1f\x7f\\\\]")
 
 
@@ -30,6 +31,10 @@ def parse_query(raw: bytes) -> Mapping[str, str]:
     Raises:
         PeerError: 400 for a name given twice, too many parameters, or what cannot be decoded.
     """
+    if not raw.translate(None, _SIMPLE):
+        name, mark, value = raw.decode("ascii").partition("=")
+        if mark and name and "=" not in value:
+            return {name: value}
     if not _QUERY.fullmatch(raw):
         raise PeerError(400, "The query holds what no query may hold.", "bad-query")
     escaped = b"%" in raw or b"+" in raw
