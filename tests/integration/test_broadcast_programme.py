@@ -182,6 +182,43 @@ def test_the_first_sound_after_a_crash_stands_at_the_same_sample_in_both_renditi
     asyncio.run(run())
 
 
+def test_graceful_restarts_again_and_again_do_not_make_the_broadcast_run_ahead(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock, space_id = ManualClock(), new_space_id()
+        begun_us = clock.wall_us()
+        for life in range(6):
+            async with stage(tmp_path, clock) as one:
+                await one.begin(space_id, create=life == 0)
+                await one.speak(1.1)
+                await one.programme.close()
+            clock.advance(0.1)
+        async with stage(tmp_path, clock) as one:
+            await one.begin(space_id)
+            elapsed_s = (clock.wall_us() - begun_us) / 1e6
+            for rendition in Rendition:
+                made_s = len(flags(one, rendition)) * rendition.shape.part_s
+                assert elapsed_s - 0.2 <= made_s <= elapsed_s + rendition.shape.part_s
+
+    asyncio.run(run())
+
+
+def test_a_clock_set_forward_while_a_part_was_made_is_not_taken_for_missing_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock, space_id = ManualClock(), new_space_id()
+        async with stage(tmp_path, clock) as before:
+            await before.begin(space_id, create=True)
+            await before.speak(0.48)
+            clock.jump_wall(86_400)
+            await before.speak(0.1)
+            await before.settle()
+        clock.advance(1)
+        async with stage(tmp_path, clock) as after:
+            await after.begin(space_id)
+            assert after.programme.filled_s < 2
+
+    asyncio.run(run())
+
+
 def test_a_machine_that_slept_comes_back_at_the_right_time(tmp_path: Path) -> None:
     async def run() -> None:
         clock = ManualClock()

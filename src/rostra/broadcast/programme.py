@@ -108,6 +108,8 @@ class Programme:
         """The next 20 ms of the mix: 960 mono float32 samples that began at `at_us` (wall). `away`: nobody is on stage."""
         if self._anchor_boot_us is None:
             self._anchor_sample, self._anchor_boot_us = 0, self._clock.boot_us() - _us(FRAME)
+        if not self._lanes and self._now_sample() < self._end_on_record():
+            return  # the last process made its last parts whole with silence that has not passed yet
         behind = self._now_sample() - FRAME - self._lanes[0].position if self._lanes else 0
         if not self._lanes or behind > REBEGIN_FROM_S * RATE:
             self._begin_lanes(at_us)
@@ -144,19 +146,23 @@ class Programme:
         space = self._writer.space
         last = max(self._writer.last_parts.values(), key=lambda entry: entry.seq, default=None)
         if last is not None:
-            end, away_us = _end_sample(last), _written_late_us(last) + self._writer.age_us(last)
+            end, away_us = _end_sample(last), written_late_us(last) + self._writer.age_us(last)
         elif space.live_since_us is not None:
             end, away_us = 0, max(0, self._clock.wall_us() - space.live_since_us)
         else:
             return
         away_us = min(away_us, FILL_MOST_S * 1_000_000)
         self._anchor_sample, self._anchor_boot_us = end + away_us * RATE // 1_000_000, self._clock.boot_us()
-        shortest = min((_end_sample(entry) for entry in self._writer.last_parts.values()), default=0)
-        self.filled_s = round((self._anchor_sample - shortest) / RATE, 3) if last is not None else 0.0
+        if last is not None:
+            shortest = min(_end_sample(entry) for entry in self._writer.last_parts.values())
+            self.filled_s = max(0.0, round((self._anchor_sample - shortest) / RATE, 3))
 
     def _now_sample(self) -> int:
         assert self._anchor_boot_us is not None
         return self._anchor_sample + (self._clock.boot_us() - self._anchor_boot_us) * RATE // 1_000_000
+
+    def _end_on_record(self) -> int:
+        return max((_end_sample(entry) for entry in self._writer.last_parts.values()), default=0)
 
     def _begin_lanes(self, at_us: int) -> None:
         """Lanes anew, so that the frame to come stands where the clock says; whole parts before that are left to be filled."""
@@ -277,10 +283,16 @@ def _end_sample(entry: Entry) -> int:
     return entry.part.rendition.shape.first_sample(entry.part.number + 1)
 
 
-def _written_late_us(entry: Entry) -> int:
-    """How long after its last sample a part came onto the record."""
+def written_late_us(entry: Entry) -> int:
+    """How long after its last sample a part came onto the record; negative where it was made whole before its time.
+
+    Both times are of the wall clock, which may have jumped between them; only what can be is believed.
+    """
     assert entry.part is not None
-    return max(0, entry.at_us - entry.part.start_us - entry.part.rendition.shape.part_us)
+    part_us = entry.part.rendition.shape.part_us
+    late_us = entry.at_us - entry.part.start_us - part_us
+    most_us = (FILL_MOST_S if entry.part.flags & PartFlag.FILL else BACKLOG_S) * 1_000_000
+    return late_us if -part_us <= late_us <= most_us else 0
 
 
 def _us(samples: int) -> int:

@@ -77,11 +77,18 @@ class Registry:
                 return loop
             await asyncio.wait((running.task,), timeout=0.1)
 
+    def running(self, space_id: SpaceId) -> SpaceLoop | None:
+        """The Space's loop if there is one now."""
+        running = self._running.get(space_id)
+        if running is None or not running.ready.done() or running.ready.exception() is not None:
+            return None
+        return running.ready.result()
+
     def space(self, space_id: SpaceId) -> Space:
         """The Space as it stands, without beginning a loop for it. Raises PeerError 404."""
-        running = self._running.get(space_id)
-        if running is not None and running.ready.done() and running.ready.exception() is None:
-            return running.ready.result().space
+        loop = self.running(space_id)
+        if loop is not None:
+            return loop.space
         try:
             return self._library.snapshot(space_id)
         except UnknownSpace as unknown:
@@ -109,11 +116,7 @@ class Registry:
 
     @property
     def loops(self) -> list[SpaceLoop]:
-        return [
-            one.ready.result()
-            for one in self._running.values()
-            if one.ready.done() and not one.ready.cancelled() and one.ready.exception() is None
-        ]
+        return [loop for space_id in self._running if (loop := self.running(space_id)) is not None]
 
     async def stop(self, deadline_s: float) -> None:
         """All go off duty at once; what is live stays live on the record, and the next process takes it up."""

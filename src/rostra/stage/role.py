@@ -139,6 +139,9 @@ class StageRole:
         if request.method == "OPTIONS":
             return self._signalling.options(session=True)
         if request.method not in ("PATCH", "DELETE"):
+            running = self._registry.running(space_id)
+            if running is None or session_id not in running.sessions.by_id:
+                raise PeerError(404, "There is no such session (any more).", "no-session")
             raise self._signalling.not_allowed(session=True)
         loop, actor = await self._actor(space_id, request)
         session = find_session(loop, via, session_id)
