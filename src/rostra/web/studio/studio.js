@@ -310,7 +310,7 @@ $("devices").onchange = () => {
 };
 $("processed").onchange = () => {
   remember.set("rostra.processed", $("processed").checked ? "yes" : "");
-  useMic();
+  useMic(mic.device, $("processed").checked);
 };
 $("echo").onclick = async () => {
   $("echo").disabled = true;
