@@ -4,6 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rostra.kernel.errors import PeerError
+from rostra.wire.head import parse_whole
 from rostra.wire.http1 import Limits, RequestParser
 
 LIMITS = Limits(target_bytes=60, head_bytes=220, headers=6, body_bytes=40, pipeline=3)
@@ -58,3 +59,27 @@ def test_what_was_said_does_not_change_with_what_follows(data: bytes, tail: byte
     assert longer[: len(said)] == said
     if error is not None:
         assert told([data + tail]) == (said, error)
+
+
+_gets = st.tuples(
+    st.sampled_from([b"GET /", b"GET /a?", b"GET /a?x=1&", b"HEAD /", b"GET  /", b"get /"]), st.binary(max_size=6) | _streams,
+    st.sampled_from([b" HTTP/1.1\r\nHost: a\r\n", b" HTTP/1.0\r\nHost: a\r\n", b" HTTP/1.1\r\n"]), _streams, st.just(b"\r\n\r\n"),
+).map(b"".join)  # fmt: skip
+
+
+@given(_gets)
+@example(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+@example(b"GET /a?sid=1 HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n")
+@settings(max_examples=3000, deadline=None)
+def test_the_short_way_says_what_the_long_way_says(data: bytes) -> None:
+    quick = parse_whole(data, LIMITS)
+    if quick is None:
+        return
+    (slow,) = RequestParser(LIMITS).feed(data)
+    assert quick.plain
+    for name in ("method", "target", "path", "query", "headers", "body", "keep_alive", "version"):
+        assert getattr(quick, name) == getattr(slow, name)
+
+
+def test_the_short_way_is_taken_by_the_usual_request() -> None:
+    assert parse_whole(b"GET /a?sid=1 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n", LIMITS) is not None
