@@ -45,4 +45,9 @@ def test_other_bytes_have_another_tag() -> None:
 
 def test_gzip_is_not_sent_to_who_refuses_it() -> None:
     assert accepts_gzip("gzip") and accepts_gzip("br;q=1.0, GZIP;q=0.8") and accepts_gzip("*")
-    assert not accepts_gzip("") and not accepts_gzip("br") and not accepts_gzip("gzip;q=0") and not accepts_gzip("gzip; q=0")
+    assert (
+        not accepts_gzip("")
+        and not accepts_gzip("br")
+        and not accepts_gzip("gzip;q=0")
+        and not accepts_gzip("gzip; q=0")
+    )

@@ -12,7 +12,13 @@ NAMES = st.sampled_from(
 
 
 def test_a_claim_to_come_from_somewhere_else_does_not_pass() -> None:
-    claimed = {"x-forwarded-for": "1.2.3.4", "x-forwarded-host": "a", "forwarded": "for=1", "x-real-ip": "1", "cookie": "a=b"}
+    claimed = {
+        "x-forwarded-for": "1.2.3.4",
+        "x-forwarded-host": "a",
+        "forwarded": "for=1",
+        "x-real-ip": "1",
+        "cookie": "a=b",
+    }
     assert passed_on(claimed) == [("cookie", "a=b")]
 
 
@@ -27,5 +33,7 @@ def test_only_the_request_itself_goes_on(headers: dict[str, str]) -> None:
 
 
 def test_an_answer_keeps_its_own_headers_and_loses_the_connections() -> None:
-    back = passed_back([("set-cookie", "a=1"), ("set-cookie", "b=2"), ("date", "x"), ("connection", "close"), ("location", "/s")])
+    back = passed_back(
+        [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("date", "x"), ("connection", "close"), ("location", "/s")]
+    )
     assert back == [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("location", "/s")]

@@ -10,7 +10,7 @@ from rostra.web import ROOT
 
 
 def test_explanations_and_indentation_go_and_code_stays() -> None:
-    source = '''/**
+    source = """/**
  * Says where.
  * @param {string} a
  */
@@ -18,7 +18,7 @@ export function where(a) {
   // Why it is so.
   return a + "https://example.org//x"; // the rest
 }
-'''
+"""
     assert lean_script(source) == 'export function where(a) {\nreturn a + "https://example.org//x";\n}\n'
 
 
@@ -39,7 +39,9 @@ def test_a_style_keeps_what_its_values_need() -> None:
 
 
 def test_modules_become_one_script_without_imports() -> None:
-    one = one_script(['export const a = 1;\n', 'import { a } from "./a.js";\n\nexport function b() {\n  return a;\n}\n'])
+    one = one_script(
+        ["export const a = 1;\n", 'import { a } from "./a.js";\n\nexport function b() {\n  return a;\n}\n']
+    )
     assert one == "const a = 1;\nfunction b() {\nreturn a;\n}\n"
 
 

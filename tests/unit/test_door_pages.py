@@ -33,7 +33,9 @@ def parts(whole: bytes) -> tuple[str, bytes]:
 @pytest.mark.parametrize("state", list(State))
 def test_page_and_player_together_fit_one_tcp_window(pages: Pages, state: State) -> None:
     title = "What we learned from forty years of measuring rivers, and what the next forty will have to be about if we are to keep our feet dry at all"
-    heavy = space(state, title=title, count=1_240_000, peak=1_300_000, count_method="Requests for sound in the last ten seconds.")
+    heavy = space(
+        state, title=title, count=1_240_000, peak=1_300_000, count_method="Requests for sound in the last ten seconds."
+    )
     whole = pages.space(heavy, START_US).to(get(accept_encoding="gzip, deflate, br")).at(DATE)
     assert len(whole) <= ONE_WINDOW_BYTES
 
@@ -43,7 +45,7 @@ def test_the_policy_allows_exactly_the_inline_script_and_style(pages: Pages) -> 
     html = body.decode()
     policy = re.search(r"Content-Security-Policy: (.*)\r\n", head)
     assert policy
-    for tag, directive in (("<script type=\"module\">", "script-src"), ("<style>", "style-src")):
+    for tag, directive in (('<script type="module">', "script-src"), ("<style>", "style-src")):
         inline = html.partition(tag)[2].partition("</s")[0]
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         assert f"{directive} 'sha256-{digest}';" in policy[1]
@@ -61,13 +63,21 @@ def test_nothing_inline_escapes_the_policy(pages: Pages) -> None:
 
 
 def test_every_page_is_kept_from_being_guessed_framed_or_followed(pages: Pages) -> None:
-    for answer in (pages.space(space(), START_US), pages.home([], [], []), pages.shell("studio"), pages.plain(404, "No", "No.")):
+    for answer in (
+        pages.space(space(), START_US),
+        pages.home([], [], []),
+        pages.shell("studio"),
+        pages.plain(404, "No", "No."),
+    ):
         head = parts(answer.to(get()).at(DATE))[0]
         assert "X-Content-Type-Options: nosniff" in head and "Referrer-Policy: no-referrer" in head
         assert "frame-ancestors 'none'" in head and "Set-Cookie" not in head
 
 
-@given(st.text(min_size=1, max_size=60) | st.sampled_from(['</script><script>alert(1)</script>', '"><img src=x>', "</title>", "<!--"]))
+@given(
+    st.text(min_size=1, max_size=60)
+    | st.sampled_from(["</script><script>alert(1)</script>", '"><img src=x>', "</title>", "<!--"])
+)
 def test_a_title_is_text_wherever_it_stands(text: str) -> None:
     pages = _PAGES
     nasty = space(State.DELAYED, title=text, host_name=text, reason=text)

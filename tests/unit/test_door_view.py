@@ -37,14 +37,24 @@ def test_a_page_asks_often_only_when_something_can_happen() -> None:
         starts = None if left_s is None else START_US + int(left_s * 1e6)
         return view.next_poll_s(space(state, starts_us=starts), START_US)
 
-    assert [poll(State.SCHEDULED, left) for left in (86400, 1800, 120, 30, -60, -86400, None)] == [60, 20, 10, 3, 3, 15, 15]
+    assert [poll(State.SCHEDULED, left) for left in (86400, 1800, 120, 30, -60, -86400, None)] == [
+        60,
+        20,
+        10,
+        3,
+        3,
+        15,
+        15,
+    ]
     assert poll(State.OPEN, 3600) == 3 and poll(State.LIVE, 0) == 10
     assert poll(State.ENDED, 0) == poll(State.CANCELLED, 0) == 300
 
 
 def test_state_json_holds_what_the_player_needs_and_no_secret() -> None:
     plain = view.state_json(space(), START_US + 5_000_000, "http://127.0.0.1:8001")
-    assert plain["sound"] == "http://127.0.0.1:8001/s/abcdefghjk" and plain["part_s"] == 0.5 and plain["elapsed_s"] == 5.0
+    assert (
+        plain["sound"] == "http://127.0.0.1:8001/s/abcdefghjk" and plain["part_s"] == 0.5 and plain["elapsed_s"] == 5.0
+    )
     assert plain["speakers"][0] == {
         "seat": "s1", "name": "Ada Lovelace", "role": "host", "muted": False, "on_stage": True,
     }  # fmt: skip

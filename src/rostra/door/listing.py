@@ -17,6 +17,8 @@ SHOWN: Final = 20
 KNOWN_MOST: Final = 2000
 """Most Spaces kept in mind; of more, those longest over are forgotten first. Their own pages stay."""
 _RENEW_EVERY_S: Final = 1.0
+_LOOK_ANYWAY_S: Final = 10.0
+"""How soon the list follows where the bell was not heard."""
 _LOOKED_AT_ONCE: Final = 64
 _PROMISE_HOLDS_US: Final = 24 * 3_600_000_000
 
@@ -28,8 +30,10 @@ class Listing:
         self._library, self._pages, self._clock = library, pages, clock
         self._spaces: dict[SpaceId, Space] = {}
         self._grown: dict[SpaceId, None] = {}
+        self._seen: set[SpaceId] = set()
+        self._looked_anyway_at = float("-inf")
         self._answer: Answer | None = None
-        self._shown: list[list[Space]] = []
+        self._shown: list[list[Space]] = []  # on air, next, past
         self._looked_at = 0.0
 
     async def read(self) -> None:
@@ -47,6 +51,7 @@ class Listing:
         now = self._clock.monotonic()
         if self._answer is None or now - self._looked_at >= _RENEW_EVERY_S:
             self._looked_at = now
+            self._look_anyway(now)
             for space_id in list(self._grown)[:_LOOKED_AT_ONCE]:
                 del self._grown[space_id]
                 self._look(space_id)
@@ -56,7 +61,18 @@ class Listing:
                 self._answer = self._pages.home(*shown)
         return self._answer
 
+    def _look_anyway(self, now: float) -> None:
+        if now - self._looked_anyway_at < _LOOK_ANYWAY_S:
+            return
+        self._looked_anyway_at = now
+        for space_id in set(self._library.ids()) - self._seen:
+            self.grew(space_id)
+        for one in self._shown[:2]:
+            for space in one:
+                self.grew(space.id)
+
     def _look(self, space_id: SpaceId) -> None:
+        self._seen.add(space_id)
         try:
             self._spaces[space_id] = self._library.snapshot(space_id)
         except (OSError, ValueError, RostraError):

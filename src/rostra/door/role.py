@@ -39,9 +39,13 @@ class DoorRole:
         self._stage = Handing("stage", "The stage", settings)
         self._control = Handing("control", "The office", settings)
         self._healthy = Prepared(200, _OPEN_TO_ALL, b"ok\n")
-        self._nothing = self._pages.plain(404, "Nothing here", "There is nothing at this address. Look at the link again.")
+        self._nothing = self._pages.plain(
+            404, "Nothing here", "There is nothing at this address. Look at the link again."
+        )
         self._no_space = self._pages.plain(
-            404, "No such Space", "There is no Space at this address. Look at the link again, or ask who sent it to you."
+            404,
+            "No such Space",
+            "There is no Space at this address. Look at the link again, or ask who sent it to you.",
         )
         self._counters = Counters()
         self._server: Server | None = None
@@ -70,7 +74,12 @@ class DoorRole:
         return (
             self._counters.metrics("door")
             + family("rostra_door_pages_made_total", "counter", "Pages made anew.", [(None, self._shelf.rendered)])
-            + family("rostra_door_pages_put_away_total", "counter", "Pages dropped for others.", [(None, self._shelf.put_away)])
+            + family(
+                "rostra_door_pages_put_away_total",
+                "counter",
+                "Pages dropped for others.",
+                [(None, self._shelf.put_away)],
+            )
             + family("rostra_door_handed_total", "counter", "Requests handed on.", handed)
             + family("rostra_door_handed_away_total", "counter", "Requests whose role was away.", away)
         )

@@ -18,6 +18,8 @@ from rostra.wire.http1 import Prepared
 
 LOOK_EVERY_S: Final = 0.2
 """How soon a page follows a Space that changed."""
+LOOK_ANYWAY_S: Final = 2.0
+"""How soon it follows where the bell was not heard."""
 RENEW_EVERY_S: Final = 1.0
 """How often at most it is made anew where only numbers moved, and how long a state.json stands."""
 
@@ -78,7 +80,7 @@ class Shelf:
                 self.put_away += 1
             return kept
         self._kept.move_to_end(space_id)
-        if kept.grown and now - kept.looked_at >= LOOK_EVERY_S:
+        if now - kept.looked_at >= (LOOK_EVERY_S if kept.grown else LOOK_ANYWAY_S):
             self._look(space_id, kept, now)
         return kept
 
