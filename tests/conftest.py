@@ -76,7 +76,7 @@ def _judge(request: pytest.FixtureRequest, mark: str, found: list[str], what: st
         pytest.fail(f"the test {what}:\n" + "\n".join(found), pytrace=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
     """Ask again until the answer is true, with a deadline: for what another process does in its own time."""
 

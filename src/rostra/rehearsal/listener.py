@@ -175,6 +175,15 @@ class Listener:
         for fragment in fragments:
             self._take(fragment)
         if self._playout.started_at is None:
+            while self._playout.ahead_s < feed.behind_s - 0.05 and not self.report.replay:
+                # The Space has just gone live: there is less yet than a player holds.
+                try:
+                    for fragment in await feed.next():
+                        self._take(fragment)
+                except (HttpError, NotNow, NotMp4) as wrong:
+                    await self._pause(wrong)
+                except Over:
+                    break
             if waited:
                 self.report.waited_s, self._joining_since = round(now - self._began, 3), now
             self._playout.start(time.monotonic())

@@ -9,6 +9,8 @@ from collections import deque
 from dataclasses import dataclass
 
 RATE = 48_000
+_REST_S = 0.15
+"""After a gap, wait this much longer before going on: parts come one at a time, and the next may be as late again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,11 @@ class Playout:
 
     def _go_on(self, now: float) -> list[Span]:
         assert self._dry_since is not None
-        spans = [self._count_gap(now)] if now > self._dry_since else []
-        self._dry_since, self._clock = None, now
+        resume = max(now, self._dry_since) + _REST_S
+        spans = [self._count_gap(resume)]
+        self._dry_since, self._clock = None, resume
         self._skip_to(self._ready[0][0])
-        self._note(now)
+        self._note(resume)
         return spans
 
     def _count_gap(self, now: float) -> Span:
