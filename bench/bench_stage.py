@@ -167,10 +167,11 @@ async def be_speakers(port: int, count: int, talking: int, seconds: float, stage
             connections.append(connection)
         await asyncio.sleep(6)  # jitter buffers settle on this machine's noise
         ear.heard.clear()
-        before, began, packets_before = cpu_s(stage), time.monotonic(), ear.packets
+        before, began, packets_before, memory = cpu_s(stage), time.monotonic(), ear.packets, rss_kb(stage)
         await asyncio.sleep(seconds)
         cores = (cpu_s(stage) - before) / (time.monotonic() - began)
         received = ear.packets - packets_before
+        grown_kb = rss_kb(stage) - memory
         ways = sorted(min((h - b for b in mouths[-1].beeps if h - b > 0), default=9.0) for h in ear.heard)
         metrics = (await http.get("/metrics", headers=operator)).text
         await http.post(f"/s/{space}/commands", json={"type": "end"}, headers=operator)
@@ -187,12 +188,19 @@ async def be_speakers(port: int, count: int, talking: int, seconds: float, stage
         "beeps_heard": len(ways),
         "return_packets_share": round(received / (seconds / FRAME_S), 3),
         "ticks_skipped": skipped,
+        "rss_mb": round(rss_kb(stage) / 1000, 1),
+        "rss_growth_kb_per_min": round(grown_kb / seconds * 60),
     }
 
 
 def cpu_s(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_kb(process: int) -> int:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def main() -> None:

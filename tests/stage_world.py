@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aioice.ice
 import av
 import httpx
 import numpy as np
@@ -25,6 +26,11 @@ from rostra.kernel.settings import Settings
 from rostra.space import events as e
 from rostra.stage.role import StageRole
 from rostra.timeline.disk import DiskLibrary
+
+_addresses = aioice.ice.get_host_addresses
+aioice.ice.get_host_addresses = lambda **kinds: (
+    _addresses(**kinds) or ["127.0.0.1"]
+)  # our clients, on a machine without a network
 
 KEY = "the operator's key"
 OPERATOR = {"authorization": f"Bearer {KEY}"}

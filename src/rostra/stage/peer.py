@@ -5,7 +5,6 @@ at all. There is no queue, no thread and no decoder here; two tasks (DTLS, conse
 """
 
 import asyncio
-import contextlib
 import random
 import secrets
 from collections.abc import Callable
@@ -24,7 +23,6 @@ from rostra.stage.ice import IceAgent
 CONNECT_DEADLINE_S: Final = 20.0  # from the answer until sound can flow
 CLOSE_DEADLINE_S: Final = 3.0
 REPORT_EVERY_S: Final = 1.0  # RTCP; RFC 3550 section 6.2 would allow 5 s, but the studio shows the connection's health
-_SOURCES_MOST: Final = 8  # changes of SSRC taken from one connection; encoders that begin anew make one each time
 
 
 class PeerState(Enum):
@@ -96,9 +94,7 @@ class Peer:
     def send(self, payload: bytes, clock_samples: int) -> None:
         """Send one Opus packet now; without a connection it is dropped."""
         if self.state is PeerState.CONNECTED and self.sending is not None:
-            datagram = self.sending.packet(payload, clock_samples)
-            with contextlib.suppress(pylibsrtp.Error):
-                self._agent.send_now(self._dtls._tx_srtp.protect(datagram))
+            self._protected(self.sending.packet(payload, clock_samples))
 
     def tick(self, now: float) -> None:
         """Call often; sends RTCP when it is due."""
@@ -118,8 +114,8 @@ class Peer:
     async def close(self, why: str) -> None:
         """Say goodbye and free everything. Safe to call more than once."""
         if self.state is PeerState.CONNECTED:
-            with contextlib.suppress(pylibsrtp.Error):
-                self._agent.send_now(self._dtls._tx_srtp.protect_rtcp(self._compound(rtp.goodbye(self._ssrc))))
+            empty = rtp.receiver_report(self._ssrc, b"")
+            self._protected(empty + rtp.description(self._ssrc, self._cname) + rtp.goodbye(self._ssrc))
         self._gone(why)
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
@@ -186,12 +182,16 @@ class Peer:
             report = self.sending.report(self._clock.wall_us(), now, block)
         else:
             report = rtp.receiver_report(self._ssrc, block)
-        with contextlib.suppress(pylibsrtp.Error):
-            compound = report + rtp.description(self._ssrc, self._cname)
-            self._agent.send_now(self._dtls._tx_srtp.protect_rtcp(compound))
+        self._protected(report + rtp.description(self._ssrc, self._cname))
 
-    def _compound(self, last: bytes) -> bytes:
-        return rtp.receiver_report(self._ssrc, b"") + rtp.description(self._ssrc, self._cname) + last
+    def _protected(self, datagram: bytes) -> None:
+        """Encrypt and send. Whatever goes wrong costs this connection, never the room that sends."""
+        srtp = self._dtls._tx_srtp
+        try:
+            self._agent.send_now(srtp.protect_rtcp(datagram) if rtp.is_rtcp(datagram) else srtp.protect(datagram))
+        except (pylibsrtp.Error, OSError, RuntimeError) as wrong:
+            self._log.warning("a speaker's connection takes nothing any more", why=str(wrong))
+            self._gone("connection lost")
 
     def _dtls_changed(self) -> None:
         if self._dtls.state in ("closed", "failed") and self.state is PeerState.CONNECTED:

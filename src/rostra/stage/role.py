@@ -22,6 +22,7 @@ from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.space import commands as c
+from rostra.space.states import STAGE_UP
 from rostra.space.view import public
 from rostra.stage import asked
 from rostra.stage.ice import host_addresses, ice_servers
@@ -159,8 +160,9 @@ class StageRole:
     async def _count(self, space_id: SpaceId, request: Request) -> Response:
         self._operator(request)
         report = asked.parse_count(asked.parse_json(request.body, request.headers.get("content-type", "")))
-        loop = await self._registry.loop(space_id)
-        loop.turnout.report(*report, self._clock.monotonic())
+        if self._registry.space(space_id).state in STAGE_UP:
+            loop = await self._registry.loop(space_id)
+            loop.turnout.report(*report, self._clock.monotonic())
         return Response(204)
 
     async def _command(self, space_id: SpaceId, request: Request) -> Response:

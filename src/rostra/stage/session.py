@@ -34,3 +34,4 @@ class Session:
     seated: bool = False
     joined: bool = False
     why: str = ""
+    let_go: bool = False

@@ -1,10 +1,12 @@
 """The speakers' sessions of one Space: on their way, in the room, gone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from rostra.kernel.clock import Clock
+from rostra.kernel.errors import Overloaded
 from rostra.kernel.ids import SeatId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
@@ -15,6 +17,7 @@ from rostra.stage.session import Session, Via
 
 SILENT_PEER_S: Final = 20.0  # a connection that brings no packet for this long is given up
 CLOSE_DEADLINE_S: Final = 5.0
+OF_A_SEAT_MOST: Final = 6  # connections open, those that are closing included; one more is refused with 503
 
 
 class Sessions:
@@ -28,9 +31,17 @@ class Sessions:
         self._room, self._settings, self._clock, self._log, self._nudge = room, settings, clock, log, nudge
         self._why_left: dict[SeatId, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._open: Counter[SeatId] = Counter()
 
     def begin(self, seat: SeatId, via: Via, offer: sdp.Offer) -> Session:
-        """A session that is not among us yet: let its peer answer, then `add` or `let_go` it."""
+        """A session that is not among us yet: let its peer answer, then `add` or `let_go` it.
+
+        Raises:
+            Overloaded: this seat has begun many sessions in a moment.
+        """
+        if self._open[seat] >= OF_A_SEAT_MOST:
+            raise Overloaded("This seat begins one connection after another. Wait a moment.", 3)
+        self._open[seat] += 1
 
         def connected() -> None:
             session.connected_at = self._clock.monotonic()
@@ -84,6 +95,9 @@ class Sessions:
 
     def let_go(self, session: Session, why: str) -> None:
         """Out of the room at once; its connection closes on its own time."""
+        if session.let_go:
+            return
+        session.let_go = True
         session.why = session.why or why
         self.by_id.pop(session.id, None)
         if self._room.chairs.get(session.seat) is session.chair:
@@ -94,11 +108,17 @@ class Sessions:
             self._log.info("a speaker did not get through", seat=session.seat, via=session.via.value, why=session.why)
         task = asyncio.create_task(session.chair.peer.close(session.why), name=f"let go {session.seat}")
         self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(lambda done: self._closed(done, session.seat))
 
     def let_go_all(self, why: str, seat: SeatId | None = None) -> None:
         for session in [one for one in self.by_id.values() if seat is None or one.seat == seat]:
             self.let_go(session, why)
+
+    def _closed(self, task: asyncio.Task[None], seat: SeatId) -> None:
+        self._closing.discard(task)
+        self._open[seat] -= 1
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("a speaker's connection did not close cleanly", trace=task.exception())
 
     async def close(self, why: str) -> None:
         self.let_go_all(why)

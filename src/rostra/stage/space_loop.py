@@ -191,7 +191,9 @@ class SpaceLoop:
             await self._stop_programme()  # the end comes after the last sound
         await self._writer.append_event(event)
         if not isinstance(event, e.Speaking | e.Counted):
-            self._log.info("event", type=event.type, by=getattr(event, "by", "system"))
+            self._log.info(
+                "event", type=event.type, by=getattr(event, "by", "system"), seat=getattr(event, "seat", None)
+            )
         match event:
             case e.Opened():
                 self._house.reserve(self._writer)
@@ -378,6 +380,5 @@ class SpaceLoop:
         self.studio.close()
         self._counters.sessions += self.sessions.begun_total
         self._counters.sessions_failed += self.sessions.failed_total
-        await self.sessions.close("restart")
-        await self._stop_programme()
+        await asyncio.gather(self.sessions.close("restart"), self._stop_programme())
         await self._writer.close()
