@@ -1,7 +1,7 @@
 """Fifty random kill -9 of roles during a live Space: does the page ever fail, how long is a listener without sound, is the
 record whole after each?
 
-    python bench/bench_kills.py [--kills 50] [--seed 1]
+    python bench/bench_kills.py [--kills 50] [--roles stage,edge] [--seed 1]
 """
 
 import argparse
@@ -57,6 +57,7 @@ class Visitor(threading.Thread):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--roles", default=",".join(ROLES))
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     args = parser.parse_args()
     chance = random.Random(args.seed)
@@ -67,10 +68,12 @@ def main() -> None:
             check=True,
         )
         with Rostra(Path(folder) / "data", free_ports()) as server:
-            print(json.dumps(run(server, tone, args.kills, chance, args.seed)))
+            print(json.dumps(run(server, tone, args.roles.split(","), args.kills, chance, args.seed)))
 
 
-def run(server: Rostra, tone: Path, kills: int, chance: random.Random, seed: int) -> dict[str, object]:
+def run(
+    server: Rostra, tone: Path, roles: list[str], kills: int, chance: random.Random, seed: int
+) -> dict[str, object]:
     space = server.run("space", "create", "--title", "Unbreakable")
     speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(tone), "--loop")
     while server.state(space["id"])["state"] != "live":
@@ -83,7 +86,7 @@ def run(server: Rostra, tone: Path, kills: int, chance: random.Random, seed: int
     began, killed, verified = time.monotonic(), Counter[str](), 0
     verify_s = []
     for _ in range(kills):
-        role = chance.choice(ROLES)
+        role = chance.choice(roles)
         server.kill_role(role)
         killed[role] += 1
         time.sleep(chance.uniform(*APART_S))

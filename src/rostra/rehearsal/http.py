@@ -39,12 +39,12 @@ class Client:
 
     Attributes:
         requests: how many requests were sent, redirects included.
-        connects: how many TCP connections were made.
+        reopened: how many kept connections turned out to be dead and were made again.
     """
 
     def __init__(self) -> None:
         self.requests = 0
-        self.connects = 0
+        self.reopened = 0
         self._open: dict[tuple[str, str, int], _Connection] = {}
 
     async def request(
@@ -101,8 +101,8 @@ class Client:
                 # A kept connection may have been closed while idle; GET and HEAD are safe to say twice.
                 if method not in ("GET", "HEAD"):
                     raise
+                self.reopened += 1
         fresh = await _Connection.to(*key)
-        self.connects += 1
         return await self._exchange(fresh, key, method, url, message)
 
     async def _exchange(

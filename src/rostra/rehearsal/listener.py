@@ -89,7 +89,7 @@ class Listener:
         self._made: deque[tuple[int, float]] = deque(maxlen=64)
         self._latencies: list[float] = []
         self._began = self._joining_since = self._last_sound = time.monotonic()
-        self._failures = 0
+        self._failures = self._reconnects = 0
 
     async def run(self) -> Report:
         """Raises: Fault: there is no such Space, it holds no sound, or patience ran out before the first."""
@@ -261,6 +261,7 @@ class Listener:
         report.skipped_s = round(playout.skipped_s, 3)
         report.silent_seconds = round(self._ear.silent / RATE, 1)
         report.level_dbfs = self._ear.level_dbfs
+        report.reconnects = self._reconnects + self._client.reopened
         report.broken_packets = self._decoder.broken if self._decoder else 0
         if self._latencies:
             report.latency_ms = round(statistics.median(self._latencies) * 1000)
@@ -285,7 +286,7 @@ class Listener:
 
     def _succeeded(self) -> None:
         if self._failures:
-            self.report.reconnects += 1
+            self._reconnects += 1
             self._failures = 0
 
     def _out_of_patience(self, now: float) -> bool:

@@ -22,6 +22,8 @@ _CONNECT_S = 10.0
 _WATCH_S = 0.25
 _SILENCE_S = 8.0
 """Without any report from the receiver: RFC 3550 6.2 lets one be 7.5 s away (1.5 times 5 s)."""
+_SUSPICIOUS_S = 1.6
+"""Rostra's stage reports about every second; asking after a session that lives costs next to nothing."""
 
 Progress = Callable[[str], None]
 
@@ -210,7 +212,8 @@ class _Session:
 
     async def watch(self, result: Spoken) -> None:
         """Return never; leave by Gone when the receiver has fallen silent."""
-        last, heard_at, longest = None, time.monotonic(), 0.0
+        last, longest = None, 0.0
+        heard_at = asked_at = time.monotonic()
         while True:
             await asyncio.sleep(_WATCH_S)
             if self._peer.connectionState in ("failed", "closed"):
@@ -228,8 +231,10 @@ class _Session:
             silence = now - heard_at
             if silence > max(_SILENCE_S, 2 * longest):
                 raise Gone("the stage has fallen silent")
-            if longest and silence > 1.3 * longest and await self._session_is_gone():
-                raise Gone("the stage was restarted")
+            if silence > max(_SUSPICIOUS_S, 1.3 * longest) and now - asked_at > _SUSPICIOUS_S / 2:
+                asked_at = now
+                if await self._session_is_gone():
+                    raise Gone("the stage was restarted")
 
     async def _session_is_gone(self) -> bool:
         """A missing report may be chance; the session's address knows (RFC 9725 4.2: GET there is 405 while it lives)."""
