@@ -127,6 +127,8 @@ class DiskWriter:
         return RoomLeft(max(0, self._reserved_to - self._size), disk.f_bavail * disk.f_frsize)
 
     async def close(self) -> None:
+        if self._closed:
+            return
         self._closed = True
         if self._flushing:
             await asyncio.wait([self._flushing], timeout=_CLOSE_S)
