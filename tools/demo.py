@@ -32,7 +32,8 @@ def main() -> None:
     data = Path(args.data)
     data.mkdir(parents=True, exist_ok=True)
     started: list[subprocess.Popen[str]] = []
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     space: dict[str, Any] = {}
     try:
         with (data / "demo.log").open("a") as log:

@@ -161,3 +161,13 @@ def test_a_role_that_stands_still_does_not_stop_the_others(server: Rostra) -> No
         assert server.get(f"{server.sound}/healthz")
     finally:
         os.kill(control, signal.SIGCONT)
+
+
+def test_metrics_of_all_roles_are_for_the_operator_at_one_address(server: Rostra) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        server.get(f"{server.door}/metrics")
+    request = urllib.request.Request(f"{server.door}/metrics", headers={"Authorization": f"Bearer {server.key}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text = answer.read().decode()
+    for role in ROLES:
+        assert f'rostra_loop_late_seconds{{role="{role}"}}' in text

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rostra.app import heart
 from rostra.app.place import Place, settings_of
+from rostra.app.vitals import Vitals
 from rostra.kernel.clock import SystemClock
 from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log, write_to_stderr
@@ -18,8 +19,6 @@ from rostra.kernel.settings import Settings
 from rostra.timeline.disk import DiskLibrary
 
 _STOP_S = 4.0
-_LAG_LOOK_S = 0.25
-_LAG_WORTH_A_LINE_S = 0.5
 
 
 class Role(Protocol):
@@ -63,12 +62,15 @@ def run(
 async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: list[int], beat: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    role = _BUILDERS[name](place, settings, log)
+    role, vitals = _BUILDERS[name](place, settings, log), Vitals(log)
+    own = role.metrics
+    # A role tells of its work; how its process does is the same for all of them, and joins here.
+    setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
     listening = [socket.socket(fileno=descriptor) for descriptor in sockets]  # held until the end: collected is closed
     await role.start(listening)
     gc.collect()
     gc.freeze()  # what lives from start to stop need not be walked again
-    tasks = [asyncio.create_task(heart.beat(beat), name="heart"), asyncio.create_task(_watch_lag(log), name="lag")]
+    tasks = [asyncio.create_task(heart.beat(beat), name="heart"), asyncio.create_task(vitals.watch(), name="vitals")]
     try:
         await stop.wait()
         await role.stop(_STOP_S)
@@ -76,17 +78,6 @@ async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _watch_lag(log: Log) -> None:
-    """A line in the log for each time the loop stood still so long that a listener could have heard it."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _LAG_LOOK_S
-        await asyncio.sleep(_LAG_LOOK_S)
-        late_s = loop.time() - due
-        if late_s > _LAG_WORTH_A_LINE_S:
-            log.warning("the loop stood still", late_ms=round(late_s * 1000))
 
 
 def _library(place: Place, settings: Settings) -> DiskLibrary:
