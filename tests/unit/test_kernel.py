@@ -24,6 +24,11 @@ def test_parsing_an_id_never_raises_and_never_widens(text: str) -> None:
     assert ids.parse_seat_id(text) in (None, text)
 
 
+def test_a_secret_survives_a_command_line_and_the_end_of_a_link() -> None:
+    for secret in (ids.new_secret() for _ in range(2000)):
+        assert len(secret) == 32 and secret[0].isalnum() and secret[-1].isalnum()
+
+
 def test_a_secret_is_known_by_its_hash() -> None:
     secret = ids.new_secret()
     assert ids.same_secret(secret, ids.secret_hash(secret))

@@ -31,8 +31,12 @@ def parse_seat_id(text: str) -> SeatId | None:
 
 
 def new_secret() -> str:
-    """A bearer secret of 192 random bits, safe in a URL. Only its hash is ever stored."""
-    return secrets.token_urlsafe(24)
+    """A bearer secret of some 191 random bits, safe in a URL and as a command's argument. Only its hash is ever stored."""
+    while True:
+        secret = secrets.token_urlsafe(24)
+        # A command takes what begins with "-" for an option, and what writes links drops a mark at their end.
+        if secret[0] not in "-_" and secret[-1] not in "-_":
+            return secret
 
 
 def secret_hash(secret: str) -> str:
