@@ -36,7 +36,7 @@ class EdgeRole:
         self._key = key
         self._name = f"edge-{os.getpid()}"
         self._shelf = Shelf(library, clock, log, settings.window_s)
-        self._desk = Desk(self._shelf, key, self.metrics)
+        self._desk = Desk(self._shelf, key, lambda: self.metrics())  # looked up when asked: app adds to it
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
         self._server: Server | None = None
