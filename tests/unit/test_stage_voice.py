@@ -1,12 +1,17 @@
 """A voice over a scripted way: what is lost, late and reordered is decided here, packet by packet."""
 
 import random
+from typing import cast
 
 import numpy as np
 import pytest
 
 from rostra.codec import opus
+from rostra.kernel.ids import SeatId
 from rostra.sound.renditions import FRAME, RATE
+from rostra.stage import rtp
+from rostra.stage.peer import Peer
+from rostra.stage.room import Chair, Pulse
 from rostra.stage.voice import Voice
 
 SECONDS = 6.0
@@ -90,3 +95,23 @@ def test_packets_of_other_lengths_fill_the_same_ticks() -> None:
     for number in range(100):
         voice.put(number, number * 960, double[number], number * 0.02)
         assert voice.frame(number * 0.02 + 0.001).size == 2 * lib_frame
+
+
+def test_a_stall_of_our_own_is_made_up_for_and_is_not_taken_for_the_networks_jitter() -> None:
+    sent, pulse = packets(), Pulse()
+    chair = Chair(SeatId("s1"), cast(Peer, None), "whip", pulse)
+    frames = []
+    for tick in range(len(sent)):
+        now = tick * 0.02
+        if 100 <= tick < 125:
+            continue  # half a second in which this process does not run
+        read = range(100, 126) if tick == 125 else [tick]
+        for number in read:
+            chair.packet(rtp.Packet(111, number, number * 960, 1, sent[number]), now)
+        for due in read:
+            pulse.at = due * 0.02 + 0.001
+            frames.append(chair.voice.frame(pulse.at))
+    assert chair.voice.jitter.target_s < 0.05
+    assert chair.voice.jitter.counters.lost + chair.voice.jitter.counters.skipped == 0
+    late = slice(round(4.5 * RATE), round(5.5 * RATE))
+    assert delay_s(np.concatenate(frames), late) <= 0.08

@@ -1,6 +1,7 @@
 """One role as a process: built here from its parts, run on its own loop, stopped by a signal."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -19,6 +20,7 @@ from rostra.kernel.settings import Settings
 from rostra.timeline.disk import DiskLibrary
 
 _STOP_S = 4.0
+_STAGE_NICE = -10
 
 
 class Role(Protocol):
@@ -119,6 +121,10 @@ def _stage(place: Place, settings: Settings, log: Log) -> Role:
     from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
 
+    with contextlib.suppress(
+        OSError
+    ):  # where we may: a stage that has to wait for the others' work is heard to stutter
+        os.setpriority(os.PRIO_PROCESS, 0, _STAGE_NICE)
     clock = SystemClock()
     return StageRole(
         library=_library(place, settings),

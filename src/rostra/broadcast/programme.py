@@ -29,10 +29,8 @@ BACKLOG_S: Final = 60
 """Sound kept while the disk refuses; beyond it the oldest part is given up and becomes silence."""
 FILL_MOST_S: Final = 12 * 3600
 """No gap longer than this is filled; the broadcast then goes on where it would have been after that time."""
-PAD_FROM_S: Final = 0.4
-REBEGIN_FROM_S: Final = 2.0
-"""Behind the clock by less than the first: the room is catching up. By more: silence is put in. By more than the second:
-whole parts are skipped, to be filled with prepared silence."""
+REBEGIN_FROM_S: Final = 3.0
+"""So far behind the clock, whole parts are left out and filled with prepared silence (the machine slept)."""
 CLOSE_DEADLINE_S: Final = 10.0
 _RETRY_S: Final = 0.5
 _BATCH_PARTS: Final = 250  # of each rendition, so that a long fill leaves the loop free in between
@@ -113,15 +111,20 @@ class Programme:
         behind = self._now_sample() - FRAME - self._lanes[0].position if self._lanes else 0
         if not self._lanes or behind > REBEGIN_FROM_S * RATE:
             self._begin_lanes(at_us)
-        elif behind > PAD_FROM_S * RATE:
-            self._counters.padded_frames += behind // FRAME
-            for lane in self._lanes:
-                self._keep(lane.pad_to(self._lanes[0].position + behind // FRAME * FRAME, at_us))
         flags = PartFlag.AWAY if away else PartFlag.NONE
         for lane in self._lanes:
             finished = lane.push(frame, at_us, flags)
             if finished:
                 self._keep(finished)
+
+    def skip(self, frames: int) -> None:
+        """So many frames were never mixed: silence takes their time."""
+        if not self._lanes or frames * FRAME > REBEGIN_FROM_S * RATE:
+            return  # the clock tells the next push
+        self._counters.padded_frames += frames
+        now_us, position = self._clock.wall_us(), self._lanes[0].position + frames * FRAME
+        for lane in self._lanes:
+            self._keep(lane.pad_to(position, now_us))
 
     async def close(self) -> None:
         """Make the last parts whole with silence, write everything, stop. Does not raise for a disk that refuses."""

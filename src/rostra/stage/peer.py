@@ -96,8 +96,9 @@ class Peer:
         if self.state is PeerState.CONNECTED and self.sending is not None:
             self._protected(self.sending.packet(payload, clock_samples))
 
-    def tick(self, now: float) -> None:
+    def tick(self) -> None:
         """Call often; sends RTCP when it is due."""
+        now = self._clock.monotonic()
         if self.state is PeerState.CONNECTED and now >= self._report_at:
             self._report_at = now + REPORT_EVERY_S * random.uniform(0.7, 1.3)
             self._send_report(now)

@@ -17,6 +17,9 @@ class MixSink(Protocol):
     def push(self, frame: NDArray[np.float32], *, at_us: int, away: bool) -> None:
         """The next 20 ms: 960 mono float32 samples that began at `at_us` (wall). Never waits."""
 
+    def skip(self, frames: int) -> None:
+        """So many frames were never mixed: their time passed while the room stood still."""
+
     async def close(self) -> None:
         """Everything pushed is on the record when this returns."""
 

@@ -19,10 +19,18 @@ from rostra.stage.voice import Voice
 RETURN_BPS: Final = 40_000
 RETURN_COMPLEXITY: Final = 4
 RETURN_LOSS_PCT: Final = 5  # what its in-band FEC is made for
+STALLED_S: Final = 0.060  # without a tick: the process did not run
 PRESENT_S: Final = 0.5  # a voice without a packet for this long is not there
 _TICK_S: Final = FRAME / RATE
 _OWN_FROM_DBFS: Final = -65.0  # quieter than this, nobody notices himself in the mix
 _OWN_HOLD_TICKS: Final = 100  # two seconds, so that breathing does not switch encodings
+
+
+@dataclass(slots=True)
+class Pulse:
+    """Up to when the room has kept time, monotonic seconds."""
+
+    at: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -32,13 +40,21 @@ class Chair:
     seat: SeatId
     peer: Peer
     via: str
+    pulse: Pulse
     voice: Voice = field(default_factory=Voice)
     own: opus.Encoder | None = None
     own_ticks: int = 0
-    encode_failures: int = 0
+    _last: tuple[int, float] | None = None  # timestamp and arrival of the newest packet
 
     def packet(self, packet: rtp.Packet, now: float) -> None:
-        self.voice.put(packet.seq, packet.timestamp, packet.payload, now)
+        """Take a packet that is read now. If we have just stood still, it came before: our stall is not the network's jitter."""
+        arrived = now
+        if self._last is not None and now - self.pulse.at > STALLED_S:
+            ahead = (packet.timestamp - self._last[0]) & 0xFFFFFFFF
+            if ahead < 2 * RATE:
+                arrived = min(now, self._last[1] + ahead / RATE)
+        self._last = (packet.timestamp, arrived)
+        self.voice.put(packet.seq, packet.timestamp, packet.payload, arrived)
 
     def present(self, now: float) -> bool:
         last = self.peer.last_packet_at
@@ -61,6 +77,7 @@ class Room:
     def __init__(self, log: Log) -> None:
         self.chairs: dict[SeatId, Chair] = {}
         self.levels: dict[str, float] = {}
+        self.pulse = Pulse()
         self._log = log
         self._mixer = Mixer()
         self._meter = Meter()
@@ -72,18 +89,24 @@ class Room:
         """The room stood still for this long; its clock goes on."""
         self._clock_samples += ticks * FRAME
 
-    def tick(self, now: float, muted: frozenset[SeatId]) -> Tick:
-        """The next 20 ms, everybody's return included. A muted seat is drained but neither heard nor shown as speaking."""
+    def tick(self, now: float, muted: frozenset[SeatId], *, returns: bool = True) -> Tick:
+        """The next 20 ms. A muted seat is drained but neither heard nor shown as speaking.
+
+        Args:
+            now: when this tick is due, monotonic seconds; in the past while catching up.
+            returns: whether speakers are sent what they hear; old sound is no use to people who talk.
+        """
         frames: dict[str, Frame] = {}
         for seat, chair in self.chairs.items():
-            chair.peer.tick(now)
+            chair.peer.tick()
             frames[seat] = self._frame(chair, now)
         mix = self._mixer.mix(frames, muted)
         levels = levels_dbfs(frames)
         heard = {seat: FLOOR_DBFS if seat in muted else level for seat, level in levels.items()}
         self.levels = self._meter.update(heard, _TICK_S)
         speaking = self._speaking.update(heard, _TICK_S)
-        self._return(mix.total, mix.minus, heard)
+        if returns:
+            self._return(mix.total, mix.minus, heard)
         self._clock_samples += FRAME
         return Tick(
             mix.total,

@@ -59,7 +59,7 @@ class Sessions:
             on_packet=lambda packet, at: chair.packet(packet, at),
             on_gone=gone,
         )
-        chair = Chair(seat, peer, via.value)
+        chair = Chair(seat, peer, via.value, self._room.pulse)
         session = Session(seat, via, chair, offer.ufrag)
         return session
 

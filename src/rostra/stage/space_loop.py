@@ -26,7 +26,7 @@ from rostra.stage import sdp
 from rostra.stage.housekeeping import House
 from rostra.stage.inbox import Inbox
 from rostra.stage.ports import Broadcasting, MixSink
-from rostra.stage.room import Room
+from rostra.stage.room import STALLED_S, Room
 from rostra.stage.session import Session, Via
 from rostra.stage.sessions import Sessions
 from rostra.stage.studio import Studio
@@ -34,7 +34,9 @@ from rostra.stage.turnout import Turnout
 from rostra.timeline.ports import Writer
 
 TICK_S: Final = FRAME / RATE
-CATCH_UP_TICKS: Final = 10  # a room that is later skips ticks: old sound is no use to people who talk
+CATCH_UP_TICKS: Final = 50  # a second; a longer stall is left out
+RETURNS_LATE_S: Final = 0.1  # sound older than this is not sent to speakers any more
+SOCKET_TURNS: Final = 3
 HOUSE_EVERY_S: Final = 0.2
 IDLE_CLOSE_S: Final = 30.0  # a Space whose stage is down and that nobody watches is let go
 
@@ -212,35 +214,50 @@ class SpaceLoop:
     # The sound
 
     async def _keep_time(self) -> None:
-        """Twenty milliseconds at a time, by deadlines that do not drift."""
-        due = self._clock.monotonic()
+        """Twenty milliseconds at a time, by deadlines that do not drift.
+
+        After a stall the missed ticks are made up for, in order, so that the broadcast loses nothing that has arrived; a
+        stall too long for that is left out.
+        """
+        due, catching_up = self._clock.monotonic(), False
         while True:
-            now = self._clock.monotonic()
             if not self.stage_up:
                 self._news.clear()
                 await self._news.wait()
                 due = self._clock.monotonic()
                 continue
+            now = self._clock.monotonic()
             if now < due:
                 await asyncio.sleep(due - now)
                 continue
+            if now - due > STALLED_S and not catching_up:
+                for _ in range(SOCKET_TURNS):  # what arrived meanwhile is read first, and known to have waited for us
+                    await asyncio.sleep(0)
             late = int((now - due) / TICK_S)
             if late > CATCH_UP_TICKS:
-                self._room.skip(late)
-                self._counters.ticks_skipped += late
+                self._leave_out(late)
                 due += late * TICK_S
-            self._tick(now, now - due)
+            self._room.pulse.at = due
+            self._tick(due, now - due)
             due += TICK_S
-            await asyncio.sleep(0)  # catching up must not keep packets and people waiting
+            catching_up = late > 1
+            if catching_up:
+                await asyncio.sleep(0)  # nor may it keep packets and people waiting
 
-    def _tick(self, now: float, late_s: float) -> None:
+    def _tick(self, due: float, late_s: float) -> None:
         self._counters.ticks += 1
         muted = frozenset(seat.seat for seat in self.space.seats.values() if seat.muted)
-        tick = self._room.tick(now, muted)
-        self._house.ticked(tick, now)
+        tick = self._room.tick(due, muted, returns=late_s < RETURNS_LATE_S)
+        self._house.ticked(tick, due)
         if self._programme is not None:
             at_us = self._clock.wall_us() - round((late_s + TICK_S) * 1e6)
             self._programme.push(tick.frame, at_us=at_us, away=not tick.present)
+
+    def _leave_out(self, ticks: int) -> None:
+        self._counters.ticks_skipped += ticks
+        self._room.skip(ticks)
+        if self._programme is not None:
+            self._programme.skip(ticks)
 
     async def _keep_programme(self) -> None:
         """A Space on the air has a programme; where the disk refused it, this tries again."""
