@@ -23,11 +23,12 @@ TAPS = r"""
   function tap(name, source, through) {
     const node = context().createScriptProcessor(2048, 1, 1);
     const blocks = [];
-    caught[name] = { blocks, at: [] };
+    const at = [];
+    caught[name] = { blocks, at };
     node.onaudioprocess = (event) => {
       // When the first sample of this block passed, on the wall clock: now, less what the context has run on since.
       const late = context().currentTime - (event.playbackTime - 2048 / 48000);
-      caught[name].at.push(performance.timeOrigin + performance.now() - late * 1000);
+      at.push(performance.timeOrigin + performance.now() - late * 1000);
       blocks.push(new Float32Array(event.inputBuffer.getChannelData(0)));
     };
     source.connect(node);
@@ -151,3 +152,23 @@ def write_wav(path: Path, sound: np.ndarray) -> None:
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes((np.clip(sound, -1, 1) * 32767).astype(np.int16).tobytes())
+
+
+def delays_s(heard: Caught, spoken: Caught, window_s: float = 1.5, most_s: float = 6.0) -> list[tuple[float, float]]:
+    """How long after it was spoken each window of `heard` sounded, and how surely (its correlation, 0 to 1).
+
+    Windows that hold no sound are left out; those below 0.6 fell on a place where something was cut or is unlike speech.
+    """
+    size, found = int(window_s * RATE), []
+    for start in range(0, len(heard.sound) - size, size // 2):
+        window = heard.sound[start : start + size]
+        if 10 * np.log10(float((window**2).mean()) + 1e-12) < -50:
+            continue
+        at_s = heard.at_s + start / RATE
+        first = max(0, int((at_s - most_s - spoken.at_s) * RATE))
+        searched = spoken.sound[first : max(0, int((at_s - spoken.at_s) * RATE)) + size]
+        if len(searched) < size * 2:
+            continue
+        correlation, _, lag = likeness(searched, window)
+        found.append((at_s - (spoken.at_s + (first + lag) / RATE), correlation))
+    return found

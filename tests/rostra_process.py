@@ -127,6 +127,15 @@ class Rostra:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
             return bytes(answer.read())
 
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Ask the API as the operator."""
+        request = urllib.request.Request(
+            self.door + path, json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return dict(json.loads(answer.read()))
+
     def state(self, space_id: str) -> dict[str, Any]:
         return dict(json.loads(self.get(f"{self.door}/s/{space_id}/state.json")))
 

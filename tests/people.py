@@ -1,0 +1,111 @@
+"""People at real browsers: a speaker whose microphone is a sound file, and listeners. Driven by what the pages say."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from heard import TAPS
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+    "--disable-renderer-backgrounding", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
+]  # fmt: skip
+HLS_JS = "1.7.4"
+SPEECH = (
+    "Good evening everybody, and welcome. Tonight we open on time. She sells sea shells by the sea shore, "
+    "and six slick swans swam swiftly south. What was said here can be heard again by anyone."
+)
+
+
+def make_speech(path: Path, text: str = SPEECH, voice: str = "en-gb") -> Path:
+    """Real speech, 48 kHz mono at -6 dBFS peak, with a second of quiet before it."""
+    raw = path.with_suffix(".raw.wav")
+    subprocess.run(["espeak-ng", "-v", voice, "-s", "150", "-w", str(raw), text], check=True, capture_output=True)
+    subprocess.run(
+        ["sox", str(raw), "-r", "48000", "-c", "1", "-b", "16", str(path), "norm", "-6", "pad", "1", "1"], check=True
+    )
+    raw.unlink()
+    return path
+
+
+@contextmanager
+def browsers() -> Iterator[Callable[..., Browser]]:
+    """Gives a way to start a Chromium: `start(microphone)`, where its only microphone plays that file over and over."""
+    with sync_playwright() as playwright:
+        started: list[Browser] = []
+
+        def start(microphone: Path | None = None) -> Browser:
+            flags = list(FLAGS)
+            if microphone:
+                flags += [
+                    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+                    f"--use-file-for-fake-audio-capture={microphone}",
+                ]  # fmt: skip
+            started.append(playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags))
+            return started[-1]
+
+        try:
+            yield start
+        finally:
+            for one in started:
+                one.close()
+
+
+def tapped_page(chromium: Browser, **options: Any) -> Page:
+    page = chromium.new_context(**options).new_page()
+    page.add_init_script(TAPS)
+    return page
+
+
+def go_on_stage(page: Page, studio_url: str, *, processed: bool = True) -> None:
+    """From the personal link to the stage. `processed`: switch the browser's own sound processing off."""
+    page.goto(studio_url)
+    page.get_by_role("button", name="Use my microphone").click()
+    if processed:
+        page.get_by_role("switch").check(force=True)
+    opening = page.get_by_role("button", name="Open the green room")
+    joining = page.get_by_role("button", name="Go to the stage")
+    opening.or_(joining).first.wait_for(timeout=10_000)
+    if opening.is_visible():
+        opening.click()
+    joining.click(timeout=10_000)
+    page.get_by_role("button", name="Leave the stage").wait_for(timeout=15_000)
+
+
+def go_live(page: Page) -> None:
+    page.get_by_role("button", name="Go live").click(timeout=15_000)
+
+
+def hls_js(page: Page, playlist_url: str) -> None:
+    """Play a playlist in this page with hls.js, in its low-latency mode, as web sites do. The page may not forbid scripts."""
+    page.goto(playlist_url.rsplit("/s/", 1)[0] + "/healthz")
+    page.add_script_tag(path=str(hls_js_file()))
+    page.evaluate(
+        """(url) => new Promise((done, failed) => {
+            const hls = (window.hls = new Hls({ lowLatencyMode: true }));
+            window.wrong = [];
+            hls.on(Hls.Events.ERROR, (_, data) => window.wrong.push(`${data.details}${data.fatal ? " (fatal)" : ""}`));
+            const audio = document.body.appendChild(document.createElement("audio"));
+            audio.addEventListener("playing", () => done(), { once: true });
+            hls.loadSource(url);
+            hls.attachMedia(audio);
+            audio.play();
+            setTimeout(() => failed(new Error("hls.js did not play: " + window.wrong)), 20000);
+        })""",
+        playlist_url,
+    )
+
+
+def hls_js_file() -> Path:
+    """hls.js as the npm registry has it, fetched once into .venv (or the temporary folder)."""
+    place = Path(sys.prefix) / "share" / "hls.js"
+    if not (place / "package/dist/hls.min.js").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "--silent", f"hls.js@{HLS_JS}"], cwd=place, check=True, capture_output=True)
+        subprocess.run(["tar", "xzf", f"hls.js-{HLS_JS}.tgz"], cwd=place, check=True)
+    return place / "package/dist/hls.min.js"
