@@ -60,16 +60,16 @@ def sentence(space: Space) -> Markup:
         case State.LIVE:
             return Markup("It is on the air now.")
         case State.BREAK:
-            return Markup(
-                "The speakers lost their connection at {}. We are holding the line; sound returns by itself."
-            ).format(time_tag(space.break_since_us))
+            what = "left the stage" if space.break_why == "all left" else "lost their connection"
+            said = "The speakers {} at {}. We are holding the line; sound returns by itself."
+            return Markup(said).format(what, time_tag(space.break_since_us))
         case State.ENDED:
             return Markup("It ended at {}. This is the whole of it.").format(time_tag(space.over_us))
         case State.CANCELLED:
             return Markup("This will not take place.") + _said(space.reason)
         case _ if space.starts_us is None:
-            said = "The speakers are getting ready." if space.state is State.OPEN else "No time is set yet."
-            return Markup(said + stay)
+            ready = "The speakers are getting ready." if space.state is State.OPEN else "No time is set yet."
+            return Markup(ready + stay)
         case _ if space.starts_us != space.first_starts_us:
             return Markup("Starting late: now {}.").format(starts) + _said(space.reason) + stay
         case _:

@@ -81,7 +81,7 @@ function listen(second) {
 }
 
 const over = () => space.state === "ended";
-const total = () => Math.max(sound.count() * PART_S, over() ? (space.elapsed_s ?? 0) : 0, audio.currentTime);
+const total = () => sound.live && begun && !over() ? audio.currentTime : Math.max(sound.count() * PART_S, over() ? (space.elapsed_s ?? 0) : 0, audio.currentTime);
 const isLive = () => (parts ? sound.live : true) && !over();
 
 function toggle() {
@@ -134,7 +134,7 @@ function show(_) {
   const playing = begun && !audio.paused;
   const does = before() ? "arm" : playing ? "pause" : "start";
   const play = $("play");
-  play.hidden = before() && (armed || navigator.userActivation?.hasBeenActive === true);
+  play.hidden = before() && armed;
   play.dataset.does = does;
   play.classList.toggle("main", does !== "pause");
   say("does", { arm: "Play when it starts", pause: "Pause", start: onAir() ? "Listen live" : "Play" }[does] ?? "");
@@ -152,7 +152,7 @@ function show(_) {
   people();
   say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `Up to ${space.peak.toLocaleString("en")} at once` : "");
   $("count").hidden = !$("listeners").textContent;
-  say("counted", space.counted);
+  say("counted", `We count ${space.counted || "players that fetch sound"}.`);
   time();
 }
 

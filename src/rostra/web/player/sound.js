@@ -8,6 +8,7 @@ const KIND = 'audio/mp4; codecs="opus"';
 const AHEAD_S = 24; // sound held ahead of the ear when it is not live
 const BEHIND_S = 90; // and kept behind it, for going back without asking
 const QUIET_DBFS = -60;
+const MARGIN_S = 0.26; // sound left when the next part comes, on a good line
 
 /** @type {typeof MediaSource | undefined} */
 // @ts-ignore: iPhones have only the managed kind
@@ -41,6 +42,7 @@ export class Sound {
     this.cut = new AbortController();
     this.heardAt = 0; // when the edge last answered
     this.level = 0;
+    this.margin = MARGIN_S;
     this.started = false;
     this.stalledAt = 0;
     /** @type {number | null} where to be, once there is something */
@@ -56,6 +58,7 @@ export class Sound {
     audio.addEventListener("waiting", () => this.stalled());
     audio.addEventListener("playing", () => {
       this.started = true;
+      if (this.stalledAt) this.gaps++;
       this.stalledAt = 0;
     });
     // A paused page asks for nothing after a while; playing on then begins where it stopped.
@@ -227,9 +230,10 @@ export class Sound {
     if (this.slack.length > 6) this.slack.shift();
     const least = Math.min(...this.slack);
     const rate = audio.playbackRate;
-    if (rate > 1 ? slack < 0.3 : rate < 1 && slack > 0.25) audio.playbackRate = 1;
-    else if (least > 0.42) audio.playbackRate = least > 1.2 ? 1.1 : 1.05;
-    else if (slack < 0.12) audio.playbackRate = 0.96;
+    const margin = (this.margin = Math.max(MARGIN_S, this.margin - 0.002));
+    if (rate > 1 ? slack < margin + 0.04 : rate < 1 && slack > margin) audio.playbackRate = 1;
+    else if (least > margin + 0.16) audio.playbackRate = least > 1.2 ? 1.1 : 1.05;
+    else if (slack < margin - 0.14) audio.playbackRate = 0.96;
   }
 
   /**
@@ -342,8 +346,8 @@ export class Sound {
 
   stalled() {
     if (!this.started || this.audio.seeking || this.audio.paused || this.want !== null) return;
-    this.gaps++;
     this.stalledAt = Date.now();
+    this.margin = Math.min(1.2, this.margin + 0.2); // a line that did this once may do it again; forgotten within minutes
   }
 
   /** Call a few times a second: says what is true at the moment that is heard now. */

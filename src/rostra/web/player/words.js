@@ -3,7 +3,7 @@
 /**
  * @typedef {{seat: string, name: string, role: string, muted: boolean, on_stage: boolean}} Speaker
  * @typedef {{id: string, title: string, state: string, host: string, starts: string | null, late: boolean, reason: string,
- *   live_since: string | null, ended: string | null, elapsed_s: number | null, away_since: string | null, speakers: Speaker[],
+ *   live_since: string | null, ended: string | null, elapsed_s: number | null, away_since: string | null, away_why: string, speakers: Speaker[],
  *   count: number, peak: number, counted: string, now?: string, next_poll_s: number, sound: string, seq: number}} Space
  */
 
@@ -59,7 +59,7 @@ export function sentence(space, now) {
     return !on.length || on.some((one) => !one.muted) ? ""
       : `It is quiet: ${on.length === 1 ? "the microphone is" : on.length === 2 ? "both microphones are" : "all microphones are"} muted.`; // prettier-ignore
   if (state === "break")
-    return `The speakers lost their connection ${at(space.away_since)}. We are holding the line; sound returns by itself.`;
+    return `The speakers ${space.away_why === "all left" ? "left the stage" : "lost their connection"} ${at(space.away_since)}. We are holding the line; sound returns by itself.`;
   if (state === "ended") return `It ended ${at(space.ended)}. This is the whole of it.`;
   if (state === "cancelled") return "This will not take place." + theirs(space.reason);
   if (!starts) return (state === "open" ? "The speakers are getting ready." : "No time is set yet.") + stay;

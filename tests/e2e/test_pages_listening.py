@@ -1,0 +1,314 @@
+"""The page of a Space in a real Chromium: before, during and after, and when things break."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from people import FLAGS
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+from rostra_process import Command, Rostra
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
+VOICE = Path(__file__).parents[2] / "tools" / "voices" / "ada.opus"
+Eventually = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, timezone_id="Europe/Berlin")
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert not wrong, wrong
+
+
+def speak(server: Rostra, space: dict[str, Any], seconds: int = 60) -> Command:
+    return server.begin(
+        "speak", space["whip"], "--token", space["token"], "--file", str(VOICE), "--loop", "--seconds", str(seconds)
+    )
+
+
+def hang_up(speaking: Command) -> None:
+    speaking.interrupt()
+    with suppress(AssertionError):  # where the Space ended first, the command says so and fails
+        speaking.result()
+
+
+@pytest.fixture
+def on_air(server: Rostra, eventually: Eventually) -> Iterator[dict[str, Any]]:
+    space = server.run("space", "create", "--title", "Rivers after the flood", "--host-name", "Ada Lovelace")
+    speaking = speak(server, space)
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    yield space
+    hang_up(speaking)
+    if server.state(space["id"])["state"] != "ended":
+        server.run("space", "end", space["id"])
+
+
+def player(page: Page, what: str) -> Any:
+    return page.evaluate(f"window.rostra ? rostra.{what} : null")
+
+
+def until(page: Page, what: str, within_s: float = 10) -> None:
+    """Ask the page until it is so. Not by the driver's own waiting, which the page's policy forbids."""
+    end = time.monotonic() + within_s
+    while not page.evaluate(f"Boolean({what})"):
+        if time.monotonic() > end:
+            pytest.fail(f"not within {within_s:g} s: {what}")
+        page.wait_for_timeout(30)
+
+
+def hears(page: Page, within_s: float = 10) -> None:
+    until(page, "window.rostra && rostra.playing && rostra.position() > 0", within_s)
+    before = player(page, "position()")
+    until(page, f"rostra.position() > {before} + 0.5", within_s)
+
+
+def comes_to_the_front(page: Page) -> None:
+    """A page asks once a minute while the start is years away; coming to the front it asks at once, every 3 s at most."""
+    page.wait_for_timeout(3100)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def seek(page: Page, second: float) -> None:
+    page.evaluate(
+        """(to) => {
+          const bar = document.getElementById("seek");
+          bar.value = to;
+          bar.dispatchEvent(new Event("input"));
+          bar.dispatchEvent(new Event("change"));
+        }""",
+        second,
+    )
+
+
+def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(on_air: dict[str, Any], page: Page) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    page.on("request", note)
+    page.goto(on_air["page"])
+    until(page, "window.rostra && rostra.firstSoundAt > 0", 10)
+    before_sound = [url for url in asked if not url.startswith("data:") and "levels" not in url]
+    assert before_sound[0] == on_air["page"] and before_sound[1].endswith("/opus/join.mp4")
+    assert player(page, "firstSoundAt") < 3000
+    page.wait_for_timeout(6000)
+    assert player(page, "gaps") == 0
+    assert 0.1 < player(page, "bufferedEnd() - rostra.position()") < 1.6
+    # From the first sample on the stage to the ear; both clocks are this machine's.
+    assert player(page, "t0") and page.evaluate("(Date.now() - rostra.t0) / 1000 - rostra.position()") < 2
+    assert page.text_content("#lamp") == "On air" and page.text_content("#caption") == "You hear it live"
+    page.wait_for_selector("#speakers .speaks", timeout=5000)
+
+
+def test_a_browser_that_wants_a_press_first_gets_a_button(on_air: dict[str, Any], page: Page) -> None:
+    page.add_init_script(
+        """const play = HTMLMediaElement.prototype.play;
+        HTMLMediaElement.prototype.play = function () {
+          return navigator.userActivation.isActive ? play.call(this) : Promise.reject(new DOMException("", "NotAllowedError"));
+        };"""
+    )
+    page.goto(on_air["page"])
+    page.get_by_text("Your browser waits for you").wait_for(timeout=5000)
+    page.get_by_role("button", name="Listen live").click()
+    hears(page)
+
+
+def test_a_page_opened_early_begins_by_itself(server: Rostra, page: Page, eventually: Eventually) -> None:
+    space = server.run("space", "create", "--title", "Soon", "--starts", "2040-01-01T19:00:00Z")
+    page.goto(space["page"])
+    page.locator("#words", has_text="We start on Sunday").wait_for(timeout=5000)
+    assert "8:00" in page.inner_text("#words") or "20:00" in page.inner_text("#words")  # Berlin's hour, not UTC's
+    assert page.text_content("#zone") == "Europe/Berlin"
+    assert page.is_visible("#countdown") and page.is_visible("#calendar")
+    page.get_by_role("button", name="Play when it starts").click()
+    assert page.inner_text("#caption") == "Ready. It begins by itself."
+
+    page.evaluate("window.unloaded = false; addEventListener('beforeunload', () => (window.unloaded = true))")
+    server.run("space", "open", space["id"])
+    speaking = speak(server, space, 20)
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    comes_to_the_front(page)
+    hears(page, 15)
+    assert page.evaluate("window.unloaded") is False
+    hang_up(speaking)
+
+
+def test_a_late_start_says_the_new_time_and_the_reason(server: Rostra, page: Page) -> None:
+    space = server.run("space", "create", "--title", "Late", "--starts", "2040-01-01T19:00:00Z")
+    page.goto(space["page"])
+    until(page, "window.rostra")
+    server.run("space", "delay", space["id"], "--minutes", "40", "--reason", "waiting for our guest")
+    comes_to_the_front(page)
+    page.get_by_text("Starting late").first.wait_for(timeout=5000)
+    assert "The host says: \u2068waiting for our guest\u2069" in page.inner_text("#words")
+    assert "DTSTART:20400101T194000Z" in (page.get_attribute("#calendar", "href") or "")
+
+
+def test_going_back_and_to_live_again(on_air: dict[str, Any], page: Page) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    until(page, "rostra.position() > 9", 15)
+    seek(page, 2)
+    until(page, "rostra.position() >= 2 && rostra.position() < 4", 3)
+    hears(page)
+    assert not player(page, "live")
+    page.get_by_text("behind live").wait_for(timeout=2000)
+    page.keyboard.press("ArrowRight")
+    until(page, "rostra.position() > 11 || rostra.live", 5)
+    page.keyboard.press("l")
+    until(page, "rostra.live", 3)
+    hears(page)
+    assert page.text_content("#caption") == "You hear it live"
+
+
+def test_pause_and_play_by_keyboard_go_on_where_it_stopped(on_air: dict[str, Any], page: Page) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    page.keyboard.press("k")
+    page.get_by_text("Paused").wait_for(timeout=2000)
+    stopped = player(page, "position()")
+    page.wait_for_timeout(600)
+    assert player(page, "position()") == stopped
+    page.keyboard.press(" ")
+    hears(page)
+    assert player(page, "position()") < stopped + 3
+
+
+def test_the_page_becomes_the_replay_without_a_reload(on_air: dict[str, Any], page: Page, server: Rostra) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    server.run("space", "end", on_air["id"])
+    until(page, "rostra.state === 'ended'", 6)
+    page.get_by_text("That was all of it.").wait_for(timeout=10_000)
+    page.wait_for_selector("#turns", timeout=5000)
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(page, "rostra.playing && rostra.position() > 0.5 && rostra.position() < 6", 5)
+    whole = player(page, "parts") * 0.5
+    seek(page, whole - 1.5)
+    until(page, "document.getElementById('audio').ended", 8)
+    page.get_by_text("Who spoke when").click()
+    page.locator("#turnlist button").first.click()
+    hears(page)
+    assert player(page, "gaps") == 0
+
+
+def test_seeking_anywhere_in_a_recording_answers_at_once(on_air: dict[str, Any], page: Page, server: Rostra) -> None:
+    page.goto(on_air["page"])
+    until(page, "window.rostra && rostra.parts > 16", 15)
+    server.run("space", "end", on_air["id"])
+    page.goto(on_air["page"])
+    page.get_by_role("button", name="Play", exact=True).click()
+    hears(page)
+    took_ms = page.evaluate(
+        """async () => {
+          const audio = document.getElementById("audio"), bar = document.getElementById("seek"), took = [];
+          for (const to of [5, 1, 7, 3]) {
+            const began = performance.now();
+            bar.value = to;
+            bar.dispatchEvent(new Event("input"));
+            bar.dispatchEvent(new Event("change"));
+            await new Promise((done) => audio.addEventListener("seeked", done, { once: true }));
+            took.push(performance.now() - began);
+          }
+          return took;
+        }"""
+    )
+    assert sorted(took_ms)[len(took_ms) // 2] < 200
+
+
+def test_the_edge_may_die_and_the_listener_is_back_within_five_seconds(
+    own_server: Rostra, page: Page, eventually: Eventually
+) -> None:
+    space = own_server.run("space", "create", "--title", "Sturdy")
+    speaking = speak(own_server, space)
+    eventually(lambda: own_server.state(space["id"])["state"] == "live", 20)
+    page.goto(space["page"])
+    hears(page)
+    old = own_server.kill_role("edge")
+    stopped = player(page, "position()")
+    eventually(lambda: own_server.pids()["edge"] != old)
+    until(page, f"rostra.position() > {stopped} + 2.5", 7)
+    assert page.inner_text("#lamp") == "On air"
+    for role in ("door", "control"):
+        own_server.kill_role(role)
+    page.wait_for_timeout(2500)
+    gaps = player(page, "gaps")
+    hears(page)
+    assert player(page, "gaps") == gaps, "the door and control are nothing to the ear"
+    hang_up(speaking)
+
+
+def test_a_lost_and_regained_network_needs_no_hand(on_air: dict[str, Any], page: Page) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    page.context.set_offline(True)
+    page.locator("#words", has_text="We cannot reach the sound just now.").wait_for(timeout=10_000)
+    page.context.set_offline(False)
+    hears(page, 5)
+    until(page, "document.getElementById('words').hidden", 5)
+
+
+def test_a_browser_without_media_source_is_told_what_works(on_air: dict[str, Any], page: Page) -> None:
+    page.add_init_script(
+        "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => '';"
+    )
+    page.goto(on_air["page"])
+    page.get_by_text("Your browser cannot play this stream. These can:").wait_for(timeout=5000)
+    assert page.get_by_role("link", name="an HLS player such as VLC").get_attribute("href") == on_air["hls"]
+    assert page.is_hidden("#deck")
+
+
+def test_a_browser_with_hls_of_its_own_is_given_the_playlist(on_air: dict[str, Any], page: Page) -> None:
+    page.add_init_script(
+        "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => 'maybe';"
+    )
+    page.goto(on_air["page"])
+    until(page, "document.getElementById('audio').src", 5)
+    assert page.evaluate("document.getElementById('audio').src") == on_air["hls"]
+
+
+def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(on_air["page"])
+    assert page.inner_text("#words") == "It is on the air now."
+    assert page.locator("noscript audio source").count() == 2 or page.locator("audio source").count() == 2
+    page.get_by_text("Other ways to listen", exact=True).click()
+    assert page.get_by_role("link", name="HLS stream", exact=True).is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_everything_to_press_is_large_enough_named_and_on_the_page(
+    on_air: dict[str, Any], server: Rostra, page: Page, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for address in (on_air["page"], server.door + "/", server.door + "/sign-in", on_air["studio"]):
+        page.goto(address)
+        page.wait_for_timeout(700)
+        wrong = page.evaluate(
+            """() => [...document.querySelectorAll("button, a.button, summary, select, input:not([type=checkbox])")]
+              .filter((one) => one.checkVisibility())
+              .filter((one) => one.getBoundingClientRect().height < 43.9
+                || !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length))
+              .map((one) => one.outerHTML.slice(0, 80))"""
+        )
+        assert wrong == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
