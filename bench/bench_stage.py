@@ -9,6 +9,7 @@ leaves) to the arrival of the first packet that carries it at the receiver; a br
 
 import argparse
 import asyncio
+import contextlib
 import fractions
 import json
 import os
@@ -120,6 +121,8 @@ async def be_stage(data: str, port: int) -> None:
     from rostra.timeline.disk import DiskLibrary
 
     write_to_stderr("warning")
+    with contextlib.suppress(OSError):  # as `rostra serve` does
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
     clock, log = SystemClock(), Log("stage")
     role = StageRole(
         library=DiskLibrary(Path(data), clock),
