@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,8 +71,6 @@ def test_a_frame_of_the_wrong_shape_is_refused() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_either_decode_or_are_named_bad_and_the_decoder_goes_on(noise: bytes) -> None:
     decoder = opus.Decoder()
-    try:
+    with contextlib.suppress(opus.BadOpus):
         assert decoder.decode(noise).dtype == np.float32
-    except opus.BadOpus:
-        pass
     assert decoder.decode(opus.Encoder(48_000).encode(tone(1)[0])).shape == (960,)
