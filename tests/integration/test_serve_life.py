@@ -137,6 +137,7 @@ def test_stopping_is_orderly_and_leaves_nothing_running(tmp_path: Path) -> None:
     stopped = [json.loads(line)["of"] for line in rostra.log().splitlines() if '"role stopped"' in line]
     assert stopped == ["door", "edge", "control", "stage"]
     assert not (rostra.data / "run" / "serve.json").exists()
+    assert not (rostra.data / "people.db-wal").exists(), "the database was not closed"
 
 
 def test_when_the_supervisor_is_killed_its_roles_die_and_the_next_one_takes_over(

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -64,51 +65,66 @@ def run(
 async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: list[int], beat: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    role, vitals = _BUILDERS[name](place, settings, log), Vitals(log)
-    own = role.metrics
-    # A role tells of its work; how its process does is the same for all of them, and joins here.
-    setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
-    listening = [socket.socket(fileno=descriptor) for descriptor in sockets]  # held until the end: collected is closed
-    await role.start(listening)
-    gc.collect()
-    gc.freeze()  # what lives from start to stop need not be walked again
-    tasks = [asyncio.create_task(heart.beat(beat), name="heart"), asyncio.create_task(vitals.watch(), name="vitals")]
-    try:
-        await stop.wait()
-        await role.stop(_STOP_S)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    with ExitStack() as closing:
+        role, vitals = _BUILDERS[name](place, settings, log, closing), Vitals(log)
+        own = role.metrics
+        # A role tells of its work; how its process does is the same for all of them, and joins here.
+        setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
+        listening = [socket.socket(fileno=one) for one in sockets]  # held until the end: collected is closed
+        await role.start(listening)
+        gc.collect()
+        gc.freeze()  # what lives from start to stop need not be walked again
+        tasks = [
+            asyncio.create_task(heart.beat(beat), name="heart"),
+            asyncio.create_task(vitals.watch(), name="vitals"),
+        ]
+        try:
+            await stop.wait()
+            await role.stop(_STOP_S)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _library(place: Place, settings: Settings) -> DiskLibrary:
-    return DiskLibrary(place.data, SystemClock(), sync=settings.sync)
+def _library(place: Place, settings: Settings, closing: ExitStack) -> DiskLibrary:
+    library = DiskLibrary(place.data, SystemClock(), sync=settings.sync)
+    closing.callback(library.close)
+    return library
 
 
-def _door(place: Place, settings: Settings, log: Log) -> Role:
+def _door(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.door.role import DoorRole
 
     return DoorRole(
-        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+        library=_library(place, settings, closing),
+        settings=settings,
+        clock=SystemClock(),
+        log=log,
+        key=place.operator_key(),
     )
 
 
-def _edge(place: Place, settings: Settings, log: Log) -> Role:
+def _edge(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.edge.role import EdgeRole
 
     return EdgeRole(
-        library=_library(place, settings), settings=settings, clock=SystemClock(), log=log, key=place.operator_key()
+        library=_library(place, settings, closing),
+        settings=settings,
+        clock=SystemClock(),
+        log=log,
+        key=place.operator_key(),
     )
 
 
-def _control(place: Place, settings: Settings, log: Log) -> Role:
+def _control(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.control.role import ControlRole
     from rostra.store.sql import open_sqlite
 
     store = open_sqlite(place.data / "people.db")
+    closing.callback(store.close)
     return ControlRole(
-        library=_library(place, settings),
+        library=_library(place, settings, closing),
         settings=settings,
         clock=SystemClock(),
         log=log,
@@ -117,7 +133,7 @@ def _control(place: Place, settings: Settings, log: Log) -> Role:
     )
 
 
-def _stage(place: Place, settings: Settings, log: Log) -> Role:
+def _stage(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
 
@@ -127,7 +143,7 @@ def _stage(place: Place, settings: Settings, log: Log) -> Role:
         os.setpriority(os.PRIO_PROCESS, 0, _STAGE_NICE)
     clock = SystemClock()
     return StageRole(
-        library=_library(place, settings),
+        library=_library(place, settings, closing),
         settings=settings,
         clock=clock,
         log=log,
@@ -136,7 +152,7 @@ def _stage(place: Place, settings: Settings, log: Log) -> Role:
     )
 
 
-_BUILDERS: dict[str, Callable[[Place, Settings, Log], Role]] = {
+_BUILDERS: dict[str, Callable[[Place, Settings, Log, ExitStack], Role]] = {
     "door": _door,
     "edge": _edge,
     "control": _control,
