@@ -25,14 +25,19 @@ export class Seat {
     this.busy = false;
     this.connectedAt = 0;
     this.closedByStage = false;
+    this.seated = false; // as the stage last said
+    this.line = false; // whether the stage is telling us anything
+    this.doubt = false; // it fell silent since: what it says next of our seat counts at once
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.again = undefined;
     /** @type {RTCIceServer[]} */
     this.ice = [];
-    addEventListener("online", () => this.peer?.connectionState !== "connected" && this.drop());
+    addEventListener("online", () => this.on || this.drop());
     addEventListener("pagehide", () => this.hangUp());
   }
 
   get on() {
-    return this.peer?.connectionState === "connected";
+    return this.peer?.connectionState === "connected" && !this.closedByStage;
   }
 
   /** Take the seat, and keep taking it until `leave`. @param {MediaStreamTrack} track */
@@ -57,19 +62,22 @@ export class Seat {
     this.tell("away");
   }
 
-  /** What the stage says of our seat, whenever it says something: the one sign that outlives the connection. @param {boolean} onStage */
-  seen(onStage) {
-    if (!this.wanted || this.busy) return;
-    if (this.closedByStage && onStage && !this.on) {
-      // The stage closed our connection on purpose and the seat is still taken: by another page with the same link.
-      this.wanted = false;
-      this.close();
-      this.tell("elsewhere");
-      return;
-    }
-    if (onStage && this.on) return;
-    if (!onStage && this.on && performance.now() - this.connectedAt < 3000) return; // it has not been told yet
-    if (!onStage || !this.on) this.drop();
+  /** Whether the stage is telling us anything at all. @param {boolean} line */
+  hears(line) {
+    this.line = line;
+    this.doubt ||= !line;
+  }
+
+  /** What the stage says of our seat: the one sign that outlives the connection. @param {boolean} seated */
+  seen(seated) {
+    this.seated = seated;
+    const { doubt } = this;
+    this.doubt = false;
+    clearTimeout(this.again);
+    if (!this.wanted || this.busy || seated) return;
+    const fresh = this.on && performance.now() - this.connectedAt < 3000; // it may not have been told yet
+    if (fresh && !doubt) this.again = setTimeout(() => this.seen(this.seated), 3000);
+    else this.drop();
   }
 
   /** Give up this connection; the next one begins at once. */
@@ -158,9 +166,15 @@ export class Seat {
     };
     sender.transport?.addEventListener("statechange", () => {
       if (!ours() || sender.transport?.state !== "closed") return;
-      // Closed by the stage: it restarts, or the seat is another's now. What it says next of our seat tells which.
+      // Closed on purpose. If the stage goes on telling and the seat is still taken, then by another page with our link.
       this.closedByStage = true;
-      setTimeout(() => ours() && !this.busy && this.drop(), 4000);
+      setTimeout(() => {
+        if (!ours() || this.busy || !this.wanted) return;
+        if (!this.line || !this.seated) return this.drop();
+        this.wanted = false;
+        this.close();
+        this.tell("elsewhere");
+      }, 1200);
     });
   }
 

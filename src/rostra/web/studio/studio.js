@@ -66,6 +66,7 @@ async function begin() {
   try {
     await follow(`${there}/stage/events`, key, heard, (connected) => {
       line = connected ? "here" : "lost";
+      seat?.hears(connected);
       if (!connected) show();
     });
   } catch (wrong) {

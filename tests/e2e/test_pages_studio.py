@@ -1,0 +1,226 @@
+"""The studio and the office in a real Chromium with a make-believe microphone."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from people import FLAGS, go_live, go_on_stage
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from rostra_process import Rostra
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
+MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *MICROPHONE])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def device(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """A person's own device: nothing shared with the others. Fails the test where a page of it broke."""
+    wrong: list[str] = []
+    devices: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(
+            permissions=["microphone", "clipboard-read", "clipboard-write"], timezone_id="Europe/Berlin", **options
+        )
+        context.on("weberror", lambda error: wrong.append(str(error.error)))
+        context.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+        devices.append(context)
+        return context
+
+    yield make
+    for context in devices:
+        context.close()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def space(server: Rostra) -> dict[str, Any]:
+    return server.run("space", "create", "--title", "Rivers <after> the flood", "--host-name", "Ada Lovelace")
+
+
+def place(page: Page) -> str:
+    return str(page.evaluate("studio.place"))
+
+
+def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
+    server: Rostra, space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    page.goto(space["studio"])
+    expect(page.locator("h1")).to_have_text("Rivers <after> the flood")
+    assert "#" not in page.url, "the key stays out of the address bar"
+    expect(page.locator("#list")).to_contain_text("Choose your microphone")
+
+    page.get_by_role("button", name="Use my microphone").click()
+    page.get_by_role("button", name="Test for two seconds").click()
+    expect(page.locator("#echowords")).to_have_text("Speak now.")
+    expect(page.locator("#echowords")).to_have_text("Did it sound right? Then you are ready.", timeout=10_000)
+    expect(page.locator("#list")).to_contain_text("Your microphone sounds right")
+
+    page.get_by_role("button", name="Open the green room").click()
+    page.get_by_role("button", name="Go to the stage").click()
+    expect(page.locator("#words")).to_have_text(
+        "Green room: the speakers hear each other, listeners hear nothing.", timeout=10_000
+    )
+    expect(page.locator(".card")).to_contain_text("can be heard · connection good", timeout=5000)
+    go_live(page)
+    expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.")
+    expect(page.locator("#lamp")).to_have_text("On air")
+    expect(page.locator("#clock")).to_have_text(re.compile(r"0:0[2-9]"), timeout=8000)
+
+    page.get_by_role("button", name="End the broadcast").click()
+    page.get_by_role("button", name="No", exact=True).click()
+    assert server.state(space["id"])["state"] == "live", "asked once, and the answer was no"
+    page.get_by_role("button", name="End the broadcast").click()
+    page.get_by_role("button", name="End it").click()
+    expect(page.locator("#words")).to_have_text("It has ended. Listeners find the recording on the same page.")
+    eventually(lambda: server.state(space["id"])["state"] == "ended", 3)
+
+
+def test_a_guest_comes_by_link_is_muted_asked_and_removed(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    host, guest = device().new_page(), device(viewport={"width": 390, "height": 844}).new_page()
+    go_on_stage(host, space["studio"])
+    host.get_by_text("Invite a speaker").click()
+    host.get_by_label("Name, as listeners see it").fill("Benjamin Okri")
+    host.get_by_role("button", name="Make a link").click()
+    expect(host.locator("#link")).not_to_have_value("")
+    go_on_stage(guest, host.input_value("#link"))
+
+    card = host.locator(".card", has_text="Benjamin Okri")
+    card.get_by_role("button", name="Mute").click()
+    expect(guest.locator("#mute")).to_have_text("Unmute")
+    assert guest.evaluate("studio.peer.getSenders()[0].track.enabled") is False
+    card.get_by_role("button", name="Ask to unmute").click()
+    guest.locator(".alert", has_text="The host asks you to unmute.").get_by_role("button").click()
+    expect(card).to_contain_text("can be heard")
+    assert guest.evaluate("studio.peer.getSenders()[0].track.enabled") is True
+
+    guest.keyboard.press("m")
+    expect(card).to_contain_text("muted")
+    card.get_by_role("button", name="Remove").click()
+    host.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(host.locator(".card")).to_have_count(1)
+    expect(guest.locator("#words")).to_contain_text("opens no seat", timeout=10_000)
+
+
+def test_a_speaker_is_back_in_the_same_seat_after_the_stage_died(
+    own_server: Rostra, device: Callable[..., BrowserContext]
+) -> None:
+    space = own_server.run("space", "create", "--title", "Sturdy")
+    page = device().new_page()
+    go_on_stage(page, space["studio"])
+    go_live(page)
+    expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.")
+    first = page.evaluate("(window.first = studio.peer, 1)")
+    assert first
+    own_server.kill_role("stage")
+    expect(page.locator("#words")).not_to_have_text("On the air. Everybody hears you.", timeout=5000)
+    expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.", timeout=10_000)
+    assert page.evaluate("studio.peer !== window.first && studio.peer.connectionState") == "connected"
+    speakers = own_server.state(space["id"])["speakers"]
+    assert [(one["seat"], one["on_stage"]) for one in speakers] == [("s1", True)]
+
+
+def test_a_speaker_is_back_in_the_same_seat_after_the_network_was_away_or_the_page_loaded_anew(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    context = device()
+    page = context.new_page()
+    go_on_stage(page, space["studio"])
+    page.evaluate("studio.peer.close()")  # what a change of network does to a connection
+    context.set_offline(True)
+    expect(page.locator("#words")).to_have_text(re.compile("We keep trying|We are putting you back"), timeout=16_000)
+    context.set_offline(False)
+    expect(page.locator("#words")).to_contain_text("Green room", timeout=10_000)
+    page.reload()
+    expect(page.locator("#words")).to_contain_text("Green room: the speakers hear each other", timeout=10_000)
+    assert place(page) == "on"
+
+
+def test_the_same_link_on_another_device_takes_the_seat_and_the_first_page_says_so(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    first, second = device().new_page(), device().new_page()
+    go_on_stage(first, space["studio"])
+    go_on_stage(second, space["studio"])
+    expect(first.locator("#words")).to_contain_text("You are on the stage from another tab or device.", timeout=15_000)
+    second.wait_for_timeout(2000)
+    assert (place(first), place(second)) == ("elsewhere", "on"), "they do not fight over it"
+    first.get_by_role("button", name="Come back here").click()
+    expect(second.locator("#words")).to_contain_text("You are on the stage from another tab or device.", timeout=15_000)
+    assert place(first) == "on"
+
+
+def test_a_link_that_opens_nothing_says_what_to_do(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    page.goto(space["studio"].partition("#")[0] + "#key=nonsense")
+    expect(page.locator("#words")).to_contain_text("Ask for a new link")
+    page.goto(space["studio"].partition("#")[0])
+    page.reload()
+    expect(page.locator("#words")).to_contain_text("The studio opens with your personal link.")
+
+
+def test_a_delay_reaches_the_listeners_with_its_reason(
+    server: Rostra, device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    space = server.run("space", "create", "--title", "Late", "--starts", "2040-01-01T19:00:00Z")
+    page = device().new_page()
+    page.goto(space["studio"])
+    page.get_by_text("Start later").click()
+    page.get_by_label("By how much").select_option("20")
+    page.get_by_label("What listeners are told").fill("a late train")
+    page.get_by_role("button", name="Tell everybody").click()
+    expect(page.locator("#lamp")).to_have_text("Starting late")
+    eventually(lambda: server.state(space["id"])["state"] == "delayed", 3)
+    state = server.state(space["id"])
+    assert (state["state"], state["starts"], state["reason"]) == ("delayed", "2040-01-01T19:20:00.000Z", "a late train")
+
+
+def test_the_operator_signs_in_schedules_invites_and_the_host_enters_his_studio(
+    own_server: Rostra, device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    page.goto(own_server.greeting["sign_in"])
+    assert "#" not in page.url
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#roles li")).to_have_count(4)
+    expect(page.locator("#roles b.yes")).to_have_count(4)
+
+    page.get_by_label("Title").fill("The night sky")
+    page.get_by_label(re.compile("^Starts")).fill("2040-07-01T20:00")
+    expect(page.locator("#startsaid")).to_have_text("That is Sun, 01 Jul 2040 18:00 UTC.")
+    page.get_by_role("button", name="Schedule it").click()
+    expect(page.locator("#spaces li")).to_have_count(1)
+
+    page.get_by_label("Invite somebody who hosts").fill("Chiara")
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.locator("#link")).not_to_have_value("")
+    host = device(viewport={"width": 390, "height": 844}).new_page()
+    host.goto(page.input_value("#link"))
+    host.get_by_label("Your name").fill("Chiara de la Torre")
+    host.get_by_role("button", name="Come in").click()
+    host.get_by_label("Title").fill("My own")
+    host.get_by_role("button", name="Schedule it").click()
+    expect(host.locator("#spaces li")).to_have_count(1)
+    assert host.locator("#all").is_hidden()
+    host.get_by_role("link", name="Studio: My own").click()
+    expect(host.locator("h1")).to_have_text("My own")
+    expect(host.locator(".card")).to_contain_text("Chiara de la Torre")
+
+    host.goto(own_server.greeting["sign_in"])
+    host.get_by_role("button", name="Sign in").click()
+    expect(host.locator("#words")).not_to_have_text("This link works once. Press to sign in on this device.")
+    assert host.url.endswith("/sign-in"), "the operator's link was used up"
