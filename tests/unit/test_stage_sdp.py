@@ -80,12 +80,13 @@ def test_a_data_channel_is_refused_by_port_zero_and_the_voice_stays() -> None:
 
 
 def test_video_can_be_left_unused_by_an_encoder_that_cannot_leave_it_out() -> None:
-    read = sdp.parse_offer(offer(swapped("sendrecv", "sendonly"), VIDEO), returns=False, drop_video=True)
+    read = sdp.parse_offer(offer(swapped("sendrecv", "sendonly"), VIDEO), returns=False)
     answer = sdp.answer(read, LOCAL, returns=False)
-    assert (
-        "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=mid:1\r\na=rtpmap:96 H264/90000"
-        in answer
-    )
+    video = answer[answer.index("m=video") :]
+    assert video.startswith("m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=mid:1\r\n")
+    # Browsers refuse an answer whose section names no transport, even where it is bundled.
+    assert all(f"a={name}:" in video for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup"))
+    assert "a=group:BUNDLE 0 1\r\n" in answer
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,6 @@ def test_video_can_be_left_unused_by_an_encoder_that_cannot_leave_it_out() -> No
         ("v=0\r\nnonsense\r\n", 400),
         (offer(), 422),
         (offer(VIDEO), 422),
-        (offer(AUDIO, VIDEO), 422),
         (offer(AUDIO, AUDIO), 422),
         (offer(*[AUDIO] * 9), 422),
         (offer(*[VIDEO] * 100), 422),
@@ -132,7 +132,7 @@ def test_what_cannot_be_answered_is_refused_with_a_sentence(text: str, status: i
 def test_any_text_is_an_offer_or_refused_and_nothing_else(text: str) -> None:
     for body in (text, f"v=0\r\n{text}"):
         with contextlib.suppress(PeerError):
-            sdp.answer(sdp.parse_offer(body, returns=False, drop_video=True), LOCAL, returns=False)
+            sdp.answer(sdp.parse_offer(body, returns=False), LOCAL, returns=False)
         with contextlib.suppress(PeerError):
             sdp.parse_fragment(body)
 

@@ -76,12 +76,11 @@ class Local:
     cname: str
 
 
-def parse_offer(text: str, *, returns: bool, drop_video: bool = False) -> Offer:
+def parse_offer(text: str, *, returns: bool) -> Offer:
     """The offer, if it is one that a stage can answer.
 
     Args:
         returns: whether we will send sound back, so whether the offer must be ready to receive.
-        drop_video: leave a video section unused instead of refusing the offer.
     Raises:
         PeerError: 400 where it is no session description, 413 where huge, 422 where we cannot do what it asks.
     """
@@ -99,7 +98,7 @@ def parse_offer(text: str, *, returns: bool, drop_video: bool = False) -> Offer:
     ends = [*starts[1:], len(lines)]
     parts = [lines[start:end] for start, end in zip(starts, ends, strict=True)]
     sections = tuple(_section(part) for part in parts)
-    audio = _the_audio(sections, drop_video=drop_video)
+    audio = _the_audio(sections)
     attributes = _attributes(parts[audio][1:])
     _check_bundle(session, sections, audio)
     return _offer(sections, audio, session, attributes, returns)
@@ -109,10 +108,16 @@ def answer(offer: Offer, local: Local, *, returns: bool) -> str:
     """Our answer: sendrecv where sound goes back, else recvonly as RFC 9725 section 4.2 demands."""
     payload_type = offer.opus_payload_type
     lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]
-    lines += [f"a=group:BUNDLE {offer.sections[offer.audio].mid}", "a=msid-semantic: WMS *"]
+    # A video section stays in the bundle, inactive: encoders offer one that cannot leave it out, and RFC 9725 section 4.2
+    # has a session refused whole or taken whole. It shares the transport, so it names it too, as browsers insist.
+    unused = [one for one in offer.sections if one.kind == "video" and one.mid and one.rtpmap and len(offer.sections) > 1]
+    mids = [one.mid for number, one in enumerate(offer.sections) if number == offer.audio or one in unused]
+    transport = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}", "a=ice-options:trickle"]
+    transport += [f"a=fingerprint:sha-256 {local.fingerprint}", f"a=setup:{offer.setup}"]
+    lines += [f"a=group:BUNDLE {' '.join(mids)}", "a=msid-semantic: WMS *"]
     for number, section in enumerate(offer.sections):
         if number != offer.audio:
-            lines += _refused(section)
+            lines += _unused(section, transport) if section in unused else _refused(section)
             continue
         lines += [
             f"m=audio 9 {section.protocol} {payload_type}",
@@ -128,8 +133,7 @@ def answer(offer: Offer, local: Local, *, returns: bool) -> str:
         ]
         if returns:
             lines += [f"a=msid:{local.cname} {local.cname}", f"a=ssrc:{local.ssrc} cname:{local.cname}"]
-        lines += [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}", "a=ice-options:trickle"]
-        lines += [f"a=fingerprint:sha-256 {local.fingerprint}", f"a=setup:{offer.setup}"]
+        lines += transport
         lines += [f"a=candidate:{candidate}" for candidate in local.candidates]
         lines.append("a=end-of-candidates")
     return "\r\n".join(lines) + "\r\n"
@@ -197,9 +201,7 @@ def _section(part: list[str]) -> Section:
     return Section(kind, words[2], " ".join(words[3:]), mid, rtpmap)
 
 
-def _the_audio(sections: Sequence[Section], *, drop_video: bool) -> int:
-    if any(section.kind == "video" for section in sections) and not drop_video:
-        raise _no("This is a stage for voices: offer audio only, without a video section.")
+def _the_audio(sections: Sequence[Section]) -> int:
     audio = [number for number, section in enumerate(sections) if section.kind == "audio"]
     if len(audio) != 1:
         raise _no(f"The offer has {len(audio)} audio sections, but a seat takes exactly one.")
@@ -226,13 +228,15 @@ def _opus(own: dict[str, list[str]]) -> int:
     raise _no("The offer lacks Opus (opus/48000/2), the one codec of this stage.")
 
 
+def _unused(section: Section, transport: Sequence[str]) -> list[str]:
+    first = section.formats.split(" ")[0]
+    lines = [f"m=video 9 {section.protocol} {first}", "c=IN IP4 0.0.0.0", "a=inactive", f"a=mid:{section.mid}"]
+    return [*lines, "a=rtcp-mux", f"a=rtpmap:{section.rtpmap}", *transport]
+
+
 def _refused(section: Section) -> list[str]:
     kind = section.kind.removesuffix(" refused")
     mid = [f"a=mid:{section.mid}"] if section.mid else []
-    if section.kind == "video" and section.rtpmap:
-        first = section.formats.split(" ")[0]
-        lines = [f"m=video 9 {section.protocol} {first}", "c=IN IP4 0.0.0.0", "a=inactive", *mid]
-        return [*lines, f"a=rtpmap:{section.rtpmap}"]
     return [f"m={kind} 0 {section.protocol} {section.formats}", "c=IN IP4 0.0.0.0", "a=inactive", *mid]
 
 

@@ -101,13 +101,13 @@ class SpaceLoop:
         """The events that followed. Raises what `decide` raises, and DiskFull, Overloaded, Unavailable."""
         return await self._inbox.ask(lambda: self._command(command, actor))
 
-    async def offer(self, seat: SeatId, text: str, via: Via, *, drop_video: bool = False) -> tuple[Session, str]:
+    async def offer(self, seat: SeatId, text: str, via: Via) -> tuple[Session, str]:
         """Answer a speaker's offer: the session, and the SDP answer.
 
         Raises:
             PeerError: not a usable offer. Refused: not now. Overloaded, Unavailable.
         """
-        offer = sdp.parse_offer(text, returns=via.returns, drop_video=drop_video)
+        offer = sdp.parse_offer(text, returns=via.returns)
         await self._inbox.ask(lambda: self._welcome(seat, via))
         session = self.sessions.begin(seat, via, offer)
         try:

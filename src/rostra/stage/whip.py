@@ -56,8 +56,7 @@ class Signalling:
         if actor.seat is None:
             raise PeerError(403, "Only a seat's own token takes a seat.", "no-seat")
         _expect(request, SDP, "Accept-Post")
-        drop_video = via is Via.WHIP and request.query.get("video") == "ignore"
-        session, answer = await loop.offer(actor.seat, _text(request), via, drop_video=drop_video)
+        session, answer = await loop.offer(actor.seat, _text(request), via)
         headers = [
             ("Content-Type", SDP),
             ("Location", f"/s/{loop.id}/{PATHS[via]}/{session.id}"),
