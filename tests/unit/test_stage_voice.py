@@ -71,6 +71,26 @@ def test_losses_are_repaired_so_that_the_voice_never_falls_silent(loss: float) -
     assert voice.jitter.counters.repairable > 0
 
 
+def test_a_frame_left_out_of_a_steady_sound_leaves_no_step() -> None:
+    t = np.arange(round(10 * RATE)) / RATE
+    encoder = opus.Encoder(64_000, tuned_for="voice")
+    sent = [encoder.encode(one) for one in np.split((0.2 * np.sin(2 * np.pi * 205 * t)).astype(np.float32), 500)]
+    voice, frames = Voice(), []
+    for tick in range(500):
+        # The first second comes in bursts of 120 ms, what follows on time: the delay has to shrink.
+        due = tick if tick >= 60 else tick // 6 * 6
+        if tick < 60 and tick % 6 == 0:
+            for number in range(max(0, tick - 6), tick):
+                voice.put(number, number * 960, sent[number], tick * 0.02)
+        elif tick >= 60 and due == tick:
+            for number in range(54 if tick == 60 else tick, tick + 1):
+                voice.put(number, number * 960, sent[number], tick * 0.02)
+        frames.append(voice.frame(tick * 0.02 + 0.001))
+    steady = np.concatenate(frames[100:])
+    assert voice.jitter.counters.skipped > 0
+    assert float(np.abs(np.diff(steady)).max()) < 0.012  # the sound itself moves by 0.0054 a sample at most
+
+
 def test_every_tick_gives_a_frame_even_of_nonsense() -> None:
     voice, chance = Voice(), random.Random(3)
     for tick in range(300):

@@ -35,7 +35,7 @@ _TOO_SHORT_S: Final = 0.001
 _TOO_LONG_S: Final = 0.021
 # So much too long is cut at once; less waits for a quiet frame, but not longer than the patience.
 _FAR_TOO_LONG_S: Final = 0.100
-_PATIENCE_S: Final = 1.0
+_PATIENCE_S: Final = 4.0  # people pause for breath more often than that
 _BETWEEN_CORRECTIONS_S: Final = 0.3
 
 _CONCEAL_MOST: Final = 5  # frames in a row (100 ms); what follows is silence

@@ -11,7 +11,11 @@ from rostra.sound.renditions import FRAME
 # How loud the n-th concealed frame in a row ends; guesses turn metallic, so they leave within a tenth of a second.
 _FADE: Final = (1.0, 0.9, 0.6, 0.3, 0.0)
 _ONSET: Final = 240  # samples
-_QUIET: Final = 0.003  # -50 dBFS RMS: a frame more or less is not heard here
+# A frame more or less is not heard where it is as soft as this (-50 dBFS RMS), or far below what was just said.
+_QUIET: Final = 0.003
+_BELOW_SPEECH: Final = 0.1  # 20 dB
+_REMEMBERED: Final = 0.985  # of a loudness, from tick to tick: half of it after a second
+_SPLICE: Final = 480  # samples over which what came before a left-out frame goes over into what comes after it
 _STEPS_MOST: Final = 16  # of the jitter buffer in one tick; a well-behaved one needs two
 
 
@@ -30,6 +34,8 @@ class Voice:
         self._decoder = opus.Decoder()
         self._left = np.zeros(0, np.float32)
         self._quiet = True
+        self._loud = 0.0
+        self._left_out: opus.Samples | None = None
         self._concealed = 0
         self._gain = 1.0
 
@@ -51,17 +57,35 @@ class Voice:
         sound = np.concatenate(pieces)
         self._left = sound[FRAME:]
         frame = np.ascontiguousarray(sound[:FRAME])
-        self._quiet = float(np.dot(frame, frame)) < _QUIET * _QUIET * FRAME
+        loudness = float(np.sqrt(np.dot(frame, frame) / FRAME))
+        self._loud = max(loudness, self._loud * _REMEMBERED)
+        self._quiet = loudness < max(_QUIET, self._loud * _BELOW_SPEECH)
         return frame
 
     def _step(self, step: Packet | Lost | Silence) -> opus.Samples:
         if isinstance(step, Packet):
             sound = self._decoded(step)
-            return sound[:0] if step.skip else sound
+            if step.skip:
+                if self._left_out is None:
+                    self._left_out = sound
+                return sound[:0]
+            return self._spliced(sound)
         if isinstance(step, Lost):
-            return self._concealed_frame(step)
+            return self._spliced(self._concealed_frame(step))
+        self._left_out = None
         self._gain = 0.0
         return np.zeros(step.samples, np.float32)
+
+    def _spliced(self, sound: opus.Samples) -> opus.Samples:
+        """Begins as the frame that was left out did, so that no step is heard."""
+        before, self._left_out = self._left_out, None
+        if before is None:
+            return sound
+        size = min(_SPLICE, before.size, sound.size)
+        rise = np.linspace(0.0, 1.0, size, dtype=np.float32)
+        sound = sound.copy()
+        sound[:size] = before[:size] * (1 - rise) + sound[:size] * rise
+        return sound
 
     def _decoded(self, packet: Packet) -> opus.Samples:
         try:
