@@ -1,7 +1,7 @@
 // One seat on the stage: our microphone there, everybody else's sound back. Kept for as long as it is wanted.
 import { Refused, pause, said, wait } from "./feed.js";
 
-const CONNECT_MS = 8000;
+const CONNECT_MS = 8000; // a whole attempt
 const LOST_MS = 2500; // "disconnected" mends itself often; longer than this it does not
 
 export class Seat {
@@ -22,6 +22,7 @@ export class Seat {
     /** @type {RTCPeerConnection | null} */
     this.peer = null;
     this.session = "";
+    this.cut = new AbortController(); // of the attempt under way
     this.busy = false;
     this.connectedAt = 0;
     this.closedByStage = false;
@@ -75,9 +76,10 @@ export class Seat {
     this.doubt = false;
     clearTimeout(this.again);
     if (!this.wanted || this.busy || seated) return;
-    const fresh = this.on && performance.now() - this.connectedAt < 3000; // it may not have been told yet
-    if (fresh && !doubt) this.again = setTimeout(() => this.seen(this.seated), 3000);
-    else this.drop();
+    if (doubt) return this.drop();
+    // While one connection takes over from another the seat is empty for a moment; and of a new one it may not know yet.
+    const fresh = performance.now() - this.connectedAt < 3000;
+    this.again = setTimeout(() => this.seated || this.busy || this.drop(), fresh ? 3000 : 800);
   }
 
   /** Give up this connection; the next one begins at once. */
@@ -109,6 +111,8 @@ export class Seat {
 
   async connect() {
     const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice, bundlePolicy: "max-bundle" }));
+    const cut = (this.cut = new AbortController());
+    const late = setTimeout(() => cut.abort(), CONNECT_MS);
     this.closedByStage = false;
     const { sender } = peer.addTransceiver(/** @type {MediaStreamTrack} */ (this.track), { direction: "sendrecv" });
     peer.ontrack = ({ track }) => {
@@ -122,7 +126,7 @@ export class Seat {
       method: "POST",
       headers: { Authorization: `Bearer ${this.key}`, "Content-Type": "application/sdp" },
       body: peer.localDescription?.sdp,
-      signal: AbortSignal.timeout(CONNECT_MS),
+      signal: cut.signal,
     });
     if (response.status !== 201) {
       const why = await said(response);
@@ -131,22 +135,21 @@ export class Seat {
     }
     this.session = new URL(response.headers.get("Location") ?? "", new URL(this.address, location.href)).pathname;
     await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    await this.connected(peer);
+    await this.connected(peer, cut.signal);
+    clearTimeout(late);
     this.connectedAt = performance.now();
     this.watch(peer, sender);
     this.tell("on");
   }
 
-  /** @param {RTCPeerConnection} peer @returns {Promise<void>} */
-  connected(peer) {
+  /** @param {RTCPeerConnection} peer @param {AbortSignal} cut @returns {Promise<void>} */
+  connected(peer, cut) {
     return new Promise((done, fail) => {
-      const late = setTimeout(() => fail(new Error("no connection in time")), CONNECT_MS);
       const look = () => {
         if (peer.connectionState === "connected") done();
-        else if (peer.connectionState === "failed" || peer.connectionState === "closed") fail(new Error("no connection"));
-        else return;
-        clearTimeout(late);
+        if (peer.connectionState === "failed" || cut.aborted) fail(new Error("no connection"));
       };
+      cut.addEventListener("abort", look);
       peer.onconnectionstatechange = look;
       look();
     });
@@ -186,6 +189,7 @@ export class Seat {
   }
 
   close() {
+    this.cut.abort();
     this.peer?.close();
     this.peer = null;
   }
