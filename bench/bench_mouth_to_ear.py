@@ -93,7 +93,19 @@ def main() -> None:
             hls_js(player, space["hls"])
             heard_by_ffmpeg = place / "hls.wav"
             ffmpeg = subprocess.Popen(
-                ["ffmpeg", "-v", "error", "-y", "-i", space["hls"], "-t", str(seconds // 2), "-ar", "48000", str(heard_by_ffmpeg)]
+                [
+                    "ffmpeg",
+                    "-v",
+                    "error",
+                    "-y",
+                    "-i",
+                    space["hls"],
+                    "-t",
+                    str(seconds // 2),
+                    "-ar",
+                    "48000",
+                    str(heard_by_ffmpeg),
+                ]
             )
             time.sleep(seconds)
             spoken = caught(host, "microphone")
@@ -108,7 +120,10 @@ def main() -> None:
                 "web_player": alike(page, tiled(speech)),
                 "hls_by_ffmpeg": alike(Caught(read_wav(heard_by_ffmpeg), 0), tiled(speech)),
                 "web_player_gaps": state["gaps"],
-                "longest_silence_s": {"heard": longest_silence_s(page.sound[5 * 48_000 :]), "spoken": longest_silence_s(speech)},
+                "longest_silence_s": {
+                    "heard": longest_silence_s(page.sound[5 * 48_000 :]),
+                    "spoken": longest_silence_s(speech),
+                },
             }
             for context in (guest.context, player.context, listener.context):
                 context.close()

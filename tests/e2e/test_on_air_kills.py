@@ -31,7 +31,7 @@ def test_a_killed_role_costs_at_most_a_short_silence(
     server = own_server
     space = server.run("space", "create", "--title", "Unbreakable")
     speaking = server.begin(
-        "speak", space["whip"], "--token", space["token"], "--file", str(tone), "--loop", "--seconds", "40"
+        "speak", space["whip"], "--token", space["token"], "--file", str(tone), "--loop", "--seconds", "60"
     )
     eventually(lambda: server.state(space["id"])["state"] == "live", 20)
     listening = server.begin("listen", space["page"], "--seconds", "22")
@@ -52,9 +52,11 @@ def test_a_killed_role_costs_at_most_a_short_silence(
             time.sleep(0.2)
         assert server.run("timeline", "verify", space["id"])["whole"]
     report = listening.result(60)
-    spoken = speaking.result(90)
+    speaking.interrupt()
+    spoken = speaking.result(30)
     if role in ("door", "control"):
-        assert report["gaps"] == 0 and report["silent_seconds"] == 0, json.dumps(report)
+        # Nobody's sound passes there. What is allowed is the stutter of a machine that does much else.
+        assert report["reconnects"] == 0 and report["longest_silence_s"] < 1, json.dumps(report)
     elif role == "edge":
         assert report["longest_gap_s"] < 5, json.dumps(report)
     else:

@@ -42,7 +42,9 @@ def test_a_wrong_setting_is_the_finding_and_not_a_crash(tmp_path: Path) -> None:
 def test_a_turn_server_that_does_not_answer_is_named_after_the_deadline(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        (tmp_path / "rostra.toml").write_text(f'turn_url = "turn:127.0.0.1:{silent.getsockname()[1]}"\nturn_user = "u"\n')
+        (tmp_path / "rostra.toml").write_text(
+            f'turn_url = "turn:127.0.0.1:{silent.getsockname()[1]}"\nturn_user = "u"\n'
+        )
         found = findings(tmp_path, port=free_ports())
     assert found["turn"].result == "fail"
     assert "turn_user" in found["turn"].remedy

@@ -93,7 +93,9 @@ def test_the_stage_can_go_away_and_return_while_live() -> None:
     assert space.state is State.LIVE
 
 
-@pytest.mark.parametrize("command", [c.Open(), c.GoLive(), c.End(), c.Delay(5), c.Invite("Eve", "x"), c.Mute(SeatId("s1"))])
+@pytest.mark.parametrize(
+    "command", [c.Open(), c.GoLive(), c.End(), c.Delay(5), c.Invite("Eve", "x"), c.Mute(SeatId("s1"))]
+)
 def test_a_speaker_cannot_do_what_is_the_hosts(command: c.Command) -> None:
     with pytest.raises(Refused) as refused:
         c.decide(on_air(), command, SPEAKER, NOW)
@@ -190,7 +192,9 @@ def test_events_of_a_later_version_are_kept_and_passed_over() -> None:
     assert evolve(fresh(), event, NOW, 9).state is State.SCHEDULED
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"type":"opened"}', b'{"type":"opened","by":"x","more":1}', b"nonsense"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{}", b'{"type":"opened"}', b'{"type":"opened","by":"x","more":1}', b"nonsense"]
+)
 def test_a_text_that_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         e.from_json(body)

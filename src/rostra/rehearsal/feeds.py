@@ -6,6 +6,7 @@ where it stopped.
 
 import math
 import re
+import time
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin
@@ -35,7 +36,7 @@ class Over(Exception):
 
 class Feed(Protocol):
     behind_s: float
-    """How far behind the newest sound a player of this feed starts."""
+    """How far behind the newest sound a player of this feed starts; known once it has joined."""
 
     async def join(self) -> tuple[Init, list[Fragment]]:
         """Start at the newest sound. Raises: HttpError, NotNow, Over."""
@@ -47,7 +48,7 @@ class Feed(Protocol):
 class Parts:
     """The web player's way: one request for the newest second, then one held request for each half second."""
 
-    behind_s = 0.65
+    behind_s = 0.6
 
     def __init__(self, client: Client, base: str, from_start: bool = False) -> None:
         self._client, self._base, self._from_start = client, f"{base}/opus", from_start
@@ -58,7 +59,10 @@ class Parts:
             init = await _get(self._client, f"{self._base}/init.mp4")
             self._next = 0
             return read_init(init.body), await self.next()
+        asked = time.monotonic()
         answer = await _get(self._client, f"{self._base}/join.mp4")
+        # Enough to outlast the wait for the next part and the way there and back, as long as it was just now.
+        self.behind_s = 0.6 + min(0.4, time.monotonic() - asked)
         init_bytes, parts = split(answer.body)
         try:
             self._next = int(answer.headers["rostra-next"])

@@ -97,7 +97,6 @@ class Listener:
             await self._open_page()
             base = await self._wait_for_sound()
             feed: Feed = (Parts if self.report.via == "opus" else Playlist)(self._client, base, self.report.replay)
-            self._playout = Playout(feed.behind_s, None if self.report.replay else feed.behind_s + 1.2)
             await self._join(feed)
             await self._listen(feed)
         finally:
@@ -172,6 +171,8 @@ class Listener:
         self._succeeded()
         now = time.monotonic()
         self._decoder = Decoder(init)
+        if self._playout.started_at is None:
+            self._playout = Playout(feed.behind_s, None if self.report.replay else feed.behind_s + 1.2)
         for fragment in fragments:
             self._take(fragment)
         if self._playout.started_at is None:

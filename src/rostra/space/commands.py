@@ -146,7 +146,9 @@ def schedule(
         PeerError: a title or name that is empty or too long, or a start more than a day in the past.
     """
     if starts_us is not None and starts_us < now_us - 86_400_000_000:
-        raise PeerError(400, "The start lies more than a day in the past. Give a time from now on, or none.", "starts-past")
+        raise PeerError(
+            400, "The start lies more than a day in the past. Give a time from now on, or none.", "starts-past"
+        )
     title = clean(title, "The title", TITLE_MOST)
     host_name = clean(host_name, "The host's name", NAME_MOST)
     return [

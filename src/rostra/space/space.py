@@ -152,7 +152,9 @@ def _seat_changed(space: Space, event: e.Event) -> Space:
             seat = replace(seat, unmute_asked=True)
         case _:
             return space
-    speaking = space.speaking if seat.on_stage and not seat.muted else tuple(s for s in space.speaking if s != seat.seat)
+    speaking = (
+        space.speaking if seat.on_stage and not seat.muted else tuple(s for s in space.speaking if s != seat.seat)
+    )
     return replace(space, seats={**space.seats, seat.seat: seat}, speaking=speaking)
 
 

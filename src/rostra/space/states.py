@@ -1,9 +1,9 @@
 """The life of a Space: one table, all else derived.
 
-    scheduled ──▶ open ──▶ live ◀──▶ break
-      │  ▲ │       │        │          │
-      ▼  │ ▼       ▼        ▼          ▼
-    delayed  cancelled    ended ◀──────┘
+scheduled ──▶ open ──▶ live ◀──▶ break
+  │  ▲ │       │        │          │
+  ▼  │ ▼       ▼        ▼          ▼
+delayed  cancelled    ended ◀──────┘
 """
 
 from enum import StrEnum

@@ -10,7 +10,9 @@ REASON_MOST = 200
 
 # Marks that turn or hide the text after them (Unicode bidi controls, zero-width, line separators). Letters that are
 # written from right to left stay, of course; pages set each title apart, so it cannot turn its surroundings.
-_TURNING = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
+_TURNING = frozenset(
+    "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
 
 
 def clean(text: str, what: str, most: int, least: int = 1) -> str:

@@ -110,7 +110,9 @@ def answer(offer: Offer, local: Local, *, returns: bool) -> str:
     lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0"]
     # A video section stays in the bundle, inactive: encoders offer one that cannot leave it out, and RFC 9725 section 4.2
     # has a session refused whole or taken whole. It shares the transport, so it names it too, as browsers insist.
-    unused = [one for one in offer.sections if one.kind == "video" and one.mid and one.rtpmap and len(offer.sections) > 1]
+    unused = [
+        one for one in offer.sections if one.kind == "video" and one.mid and one.rtpmap and len(offer.sections) > 1
+    ]
     mids = [one.mid for number, one in enumerate(offer.sections) if number == offer.audio or one in unused]
     transport = [f"a=ice-ufrag:{local.ufrag}", f"a=ice-pwd:{local.pwd}", "a=ice-options:trickle"]
     transport += [f"a=fingerprint:sha-256 {local.fingerprint}", f"a=setup:{offer.setup}"]

@@ -99,7 +99,9 @@ def read(data: memoryview, start: int, seq: int, chain: bytes | None) -> Record:
     if not sound:
         raise Damaged(f"record {seq} fails its checksum", seq, start)
     if not follows:
-        raise Damaged(f"record {seq} does not follow from the records before it: one of them or it was altered", seq, start)
+        raise Damaged(
+            f"record {seq} does not follow from the records before it: one of them or it was altered", seq, start
+        )
     body = data[body_start:body_end]
     return Record(seq, Kind(kind), Stamp(at_us, boot_us, boot), body, start, body_end + TRAILER.size, linked)
 

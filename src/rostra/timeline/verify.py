@@ -32,9 +32,7 @@ class Proof:
     chain: str
 
 
-def verify(
-    path: Path, space_id: SpaceId, committed: int, progress: Callable[[int, int], None] | None = None
-) -> Proof:
+def verify(path: Path, space_id: SpaceId, committed: int, progress: Callable[[int, int], None] | None = None) -> Proof:
     """Read every byte of the record: frames, checksums, chain, event texts, part numbers.
 
     Args:
@@ -46,14 +44,15 @@ def verify(
     size = path.stat().st_size
     if size == 0:
         raise Damaged("the record is empty: even its first event is missing", 0, 0)
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
-        with memoryview(mapped) as data:
-            return _walk(data, space_id, committed, progress)
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped,
+        memoryview(mapped) as data,
+    ):
+        return _walk(data, space_id, committed, progress)
 
 
-def _walk(
-    data: memoryview, space_id: SpaceId, committed: int, progress: Callable[[int, int], None] | None
-) -> Proof:
+def _walk(data: memoryview, space_id: SpaceId, committed: int, progress: Callable[[int, int], None] | None) -> Proof:
     chain, at, seq, told = record.first_chain(space_id), 0, 0, 0
     events, ended = 0, False
     counts = dict.fromkeys(Rendition, 0)

@@ -37,7 +37,7 @@ const sound = new Sound(audio, `${space.sound}/opus/`, {
     speaking = said.speaking;
     level = said.level;
     if (!sound.live) return show(); // what was true then; what is true now comes from the door
-    fresh.push({ at: audio.currentTime, level });
+    fresh = [...fresh.slice(-600), { at: audio.currentTime, level }];
     if (said.state !== space.state || said.seq !== space.seq) {
       const soon = said.state !== space.state;
       space = { ...space, state: said.state, count: said.count };
@@ -154,6 +154,7 @@ function show(_) {
   $("count").hidden = !$("listeners").textContent;
   say("counted", `We count ${space.counted || "players that fetch sound"}.`);
   time();
+  wave();
 }
 
 function people() {
@@ -201,7 +202,10 @@ function time() {
   seek.max = String(Math.ceil(total()));
   if (wanted === null) seek.value = String(here);
   seek.setAttribute("aria-valuetext", `${spoken(here)} of ${spoken(total())}`);
-  if (!before() && !document.hidden) draw($("wave"), record, fresh, here, total());
+}
+
+function wave() {
+  if (!before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? audio.currentTime, total());
 }
 
 // ── what the server says ─────────────────────────────────────────────────────────────────────────────────────────
@@ -281,6 +285,7 @@ $("golive").onclick = () => listen();
 $("seek").oninput = () => {
   wanted = Number($("seek").value);
   time();
+  wave();
 };
 $("seek").onchange = () => {
   go(Number($("seek").value));
@@ -374,6 +379,7 @@ else {
   else refresh(1);
 }
 let ticks = 0;
+let renew = 240;
 setInterval(() => {
   sound.tick();
   const left = Date.parse(space.starts ?? "") - now();
@@ -381,5 +387,9 @@ setInterval(() => {
   if (before() && !begun && (armed || navigator.userActivation?.hasBeenActive) && left < 4e3 && left > -6e4 && parts) listen();
   if (ticks++ % 5) time();
   else show();
+  if (sound.live && !over() && !document.hidden && fresh.length > renew) {
+    renew = 180 + 120 * Math.random(); // parts: the record of levels is fetched anew every two minutes or so
+    levels();
+  }
 }, 200);
 poll();
