@@ -379,7 +379,7 @@ else {
   else refresh(1);
 }
 let ticks = 0;
-let renew = 240;
+let renewAt = Date.now() + 12e4;
 setInterval(() => {
   sound.tick();
   const left = Date.parse(space.starts ?? "") - now();
@@ -387,8 +387,8 @@ setInterval(() => {
   if (before() && !begun && (armed || navigator.userActivation?.hasBeenActive) && left < 4e3 && left > -6e4 && parts) listen();
   if (ticks++ % 5) time();
   else show();
-  if (sound.live && !over() && !document.hidden && fresh.length > renew) {
-    renew = 180 + 120 * Math.random(); // parts: the record of levels is fetched anew every two minutes or so
+  if (sound.live && !over() && !document.hidden && Date.now() > renewAt) {
+    renewAt = Date.now() + 9e4 + 9e4 * Math.random(); // the levels on the record, now and then
     levels();
   }
 }, 200);
