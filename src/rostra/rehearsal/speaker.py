@@ -39,6 +39,8 @@ class Spoken:
     reconnects: int = 0
     connected_ms: int | None = None
     """From the first offer until sound could flow."""
+    longest_pause_ms: int = 0
+    """Between two packets as they left here; 20 on a machine with time to spare."""
     loss_pct: float | None = None
     rtt_ms: float | None = None
 
@@ -102,7 +104,12 @@ class Speaker:
         await self._first.wait()
         source = voice.packets(self._file, bitrate=self._bitrate, loop=self._loop)
         told = 0.0
+        left_at: float | None = None
         async for packet in voice.in_real_time(source, self._seconds):
+            now = time.monotonic()
+            if left_at is not None:
+                self.result.longest_pause_ms = max(self.result.longest_pause_ms, round((now - left_at) * 1000))
+            left_at = now
             if self._session is not None and self._session.track.put(packet):
                 self.result.seconds_sent = round(self.result.seconds_sent + voice.FRAME_S, 2)
             else:
