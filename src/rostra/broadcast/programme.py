@@ -33,7 +33,7 @@ REBEGIN_FROM_S: Final = 3.0
 """So far behind the clock, whole parts are left out and filled with prepared silence (the machine slept)."""
 CLOSE_DEADLINE_S: Final = 10.0
 _RETRY_S: Final = 0.5
-_BATCH_PARTS: Final = 250  # of each rendition, so that a long fill leaves the loop free in between
+_BATCH_PARTS: Final = 50  # of each rendition, so that a long fill leaves the loop free in between
 
 Tell = Callable[[str, str | None], None]
 """Tells the operator: a short code, and one sentence, or None when it is over."""
