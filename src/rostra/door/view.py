@@ -42,11 +42,11 @@ def next_poll_s(space: Space, now_us: int) -> int:
     if space.state not in BEFORE:
         return 300
     if space.state is State.OPEN:
-        return 3
+        return 2
     if space.starts_us is None:
-        return 15
+        return 5
     left_s = (space.starts_us - now_us) / 1e6
-    for least_s, poll_s in ((3600, 60), (600, 20), (60, 10), (-1800, 3)):
+    for least_s, poll_s in ((3600, 60), (600, 20), (60, 10), (-1800, 2)):
         if left_s > least_s:
             return poll_s
     return 15
