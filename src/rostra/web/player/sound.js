@@ -61,6 +61,7 @@ export class Sound {
       if (this.stalledAt) this.gaps++;
       this.stalledAt = 0;
     });
+    audio.addEventListener("ended", () => (this.stalledAt = 0)); // that was the end, not a gap
     // A paused page asks for nothing after a while; playing on then begins where it stopped.
     audio.addEventListener("pause", () => (this.rest = setTimeout(() => this.stop(), 15e3)));
     audio.addEventListener("play", () => clearTimeout(this.rest));
