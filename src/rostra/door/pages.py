@@ -20,6 +20,7 @@ from rostra.web import ROOT
 
 PLAYER: Final = ("player/boxes.js", "player/sound.js", "player/words.js", "player/bar.js", "player/page.js")
 SHELLS: Final = ("studio", "operator", "sign-in")
+_NOT_FOR_THE_SCRIPT: Final = ("first_starts", "opened", "lobby", "part_s")
 _ALWAYS: Final = (
     ("Content-Type", "text/html; charset=utf-8"),
     ("Referrer-Policy", "no-referrer"),
@@ -50,9 +51,10 @@ class Pages:
 
     def space(self, space: Space, now_us: int) -> Answer:
         state = view.state_json(space, now_us, self._sound)
-        for moving in ("now", "elapsed_s") if space.over_us is None else ("now",):
-            # What changes with time alone would make every copy of the page a new one; the script asks when it needs it.
-            state.pop(moving)
+        # What changes with time alone would make every copy of the page a new one; the script asks when it needs it.
+        moving = ("now", "elapsed_s") if space.over_us is None else ("now",)
+        for name in (*moving, *_NOT_FOR_THE_SCRIPT):
+            state.pop(name)
         html = self._templates.get_template("space.html").render(
             space=state,
             lamp=view.LAMP[space.state],
@@ -65,8 +67,7 @@ class Pages:
             style=Markup(self._style),
             script=Markup(self._script),
         )
-        headers = [("Cache-Control", "public, max-age=1"), ("Permissions-Policy", "microphone=(), camera=()")]
-        return self._answer(html, self._space_policy, headers)
+        return self._answer(html, self._space_policy, [("Cache-Control", "public, max-age=1")])
 
     def home(self, now: list[Space], soon: list[Space], past: list[Space]) -> Answer:
         html = self._templates.get_template("home.html").render(

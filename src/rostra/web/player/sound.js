@@ -100,7 +100,17 @@ export class Sound {
     // Far enough behind the newest to outlast the wait for the next one and this line's way there and back.
     const behind = 0.6 + Math.min(0.4, (Date.now() - asked) / 1000);
     this.want = Math.max(first * PART_S, this.next * PART_S - behind);
-    await this.append(answer.bytes, run, true);
+    let { bytes } = answer;
+    if (this.next * PART_S < behind) {
+      // The very beginning: with one part alone the ear would run dry before the second.
+      const more = await this.ask(`part/${this.next}.m4s`, run);
+      if (more) {
+        bytes = new Uint8Array([...bytes, ...more.bytes]);
+        this.next++;
+        this.newest = { part: this.next, at: Date.now() };
+      }
+    }
+    await this.append(bytes, run, true);
     this.follow(run);
   }
 
