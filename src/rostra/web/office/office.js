@@ -131,7 +131,7 @@ async function health() {
     door: `${sum("rostra_wire_open", 'role="door"')} connections`,
     edge: `${sum("rostra_edge_listeners")} listening`,
     control: "people and plans",
-    stage: `${sum("rostra_stage_speakers")} speaking in ${sum("rostra_stage_spaces")} open Spaces`,
+    stage: `${sum("rostra_stage_speakers")} speaking, Spaces open: ${sum("rostra_stage_spaces")}`,
   };
   $("roles").replaceChildren(
     ...Object.entries(said).map(([role, text]) => {
