@@ -58,3 +58,8 @@ def test_a_media_address_that_is_not_ours_is_a_warning(tmp_path: Path) -> None:
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_LIBRARIES", ("no_such_library",))
     assert "no_such_library" in findings(tmp_path, port=free_ports())["libraries"].said
+
+
+def test_links_that_only_this_machine_can_follow_are_a_warning(tmp_path: Path) -> None:
+    links = [one for one in doctor.examine(tmp_path, host="0.0.0.0", port=free_ports()) if one.what == "links"]
+    assert [one.result for one in links] == ["warn"] and "public_url" in links[0].remedy

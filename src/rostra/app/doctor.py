@@ -46,7 +46,8 @@ def examine(data: Path, *, host: str | None = None, port: int | None = None) -> 
         return [*findings, Finding("settings", "fail", wrong.what, wrong.remedy)]
     running = place.running()
     known = f"{place.settings_file}" if place.settings_file.exists() else "defaults; 'rostra serve' writes the file"
-    findings += [Finding("settings", "ok", known), *_ports(settings, running), *_media(settings), *_turn(settings)]
+    findings += [Finding("settings", "ok", known), _links(settings), *_ports(settings, running)]
+    findings += [*_media(settings), *_turn(settings)]
     return [*findings, *_disk(data), *_clocks(), _file_limit(), *_roles(running)]
 
 
@@ -122,6 +123,16 @@ def _ports(settings: Settings, running: Running | None) -> Iterator[Finding]:
                 )
                 continue
         yield Finding(f"port {role}", "ok", f"{where} is free")
+
+
+def _links(settings: Settings) -> Finding:
+    """What pages and commands print as addresses, seen from another machine."""
+    links = f"{settings.door_base}, sound {settings.sound_base}"
+    if not settings.on_loopback and not (settings.public_url and settings.sound_url):
+        return Finding(
+            "links", "warn", f"{links}: other machines may not reach these", "Set 'public_url' and 'sound_url'."
+        )
+    return Finding("links", "ok", links)
 
 
 def _media(settings: Settings) -> Iterator[Finding]:
