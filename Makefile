@@ -18,7 +18,7 @@ test: .venv/ready-dev       ## every test; T="tests/unit -k playlist" for some
 	@sh tools/test_tools.sh
 	$(BIN)/python -m pytest $(T)
 
-bench: .venv/ready-dev      ## the figures in the README, measured here
+bench: .venv/ready-dev      ## the figures that we publish, measured here
 	@sh tools/test_tools.sh
 	$(BIN)/python -m bench
 

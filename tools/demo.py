@@ -51,6 +51,7 @@ def main() -> None:
             kept = ["--data", args.data]
             space = rostra("space", "create", "--title", "The Lighthouse Hour", "--host-name", "Ada", *kept)
             guest = rostra("space", "invite", space["id"], "--name", "Ben", *kept)
+            rostra("space", "open", space["id"], *kept)  # Ben may come before Ada, and only hers would open it
             for token, voice in ((space["token"], "ada"), (guest["token"], "ben")):
                 speak = ["speak", space["whip"], "--token", token, "--file", str(VOICES / f"{voice}.opus"), "--loop"]
                 started.append(
