@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rostra.app.cli import _parser
+from rostra.app.cli import parser
 
 HOUSE = Path(__file__).parents[2]
 PAGES = [
@@ -28,7 +28,7 @@ def commands(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Ite
                 yield from commands(inner, (*path, name))
 
 
-KNOWN = dict(commands(_parser()))
+KNOWN = dict(commands(parser()))
 
 
 def test_the_settings_page_is_what_the_settings_say() -> None:
