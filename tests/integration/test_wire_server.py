@@ -30,6 +30,8 @@ class Bench:
     kept: list[Exchange] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+    lasting: Prepared = field(default_factory=lambda: HELLO)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -58,6 +60,8 @@ def handler(bench: Bench, slow: Handler) -> Handler:
         match exchange.request.path:
             case "/hello":
                 exchange.send_prepared(HELLO)
+            case "/lasting":
+                exchange.send_lasting(bench.lasting, bench.told.append)
             case "/echo":
                 exchange.send(prepared(200, [], exchange.request.body))
             case "/big":
@@ -490,6 +494,45 @@ def test_draining_answers_who_waits_lets_answers_end_and_closes_the_rest() -> No
             await bench.connect()
 
     run(test, Limits())
+
+
+def test_a_lasting_answer_is_given_to_the_same_bytes_and_everyone_is_told_of_but_not_for_long() -> None:
+    async def play(bench: Bench) -> None:
+        links = [await bench.connect() for _ in range(3)]
+
+        async def each() -> list[bytes]:
+            got = []
+            for reader, writer in links:
+                writer.write(GET % b"/lasting")
+                got.append((await reader.readuntil(b"hello" if bench.lasting is HELLO else b"other"))[-5:])
+            return got
+
+        bench.server._sweeper.cancel()  # time stands still for the sweep
+        for _ in range(3):
+            assert await each() == [b"hello"] * 3
+        assert len(bench.server.lasting) == 1
+        assert len(bench.told) == 9 and len(set(bench.told)) == 3
+        assert bench.counters.requests == 9
+        bench.lasting = Prepared(200, [], b"other")
+        bench.server._sweep()
+        assert not bench.server.lasting
+        assert await each() == [b"other"] * 3
+        for _, writer in links:
+            writer.close()
+
+    run(play)
+
+
+def test_only_a_plain_get_that_was_alone_gets_a_lasting_answer() -> None:
+    async def play(bench: Bench) -> None:
+        for _ in range(3):
+            got = await bench.ask(b"HEAD /lasting HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert got.endswith(b"\r\n\r\n")
+            two = await bench.ask((GET % b"/lasting") + b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert two.count(b"HTTP/1.1 200") == 2
+        assert not bench.server.lasting
+
+    run(play)
 
 
 def test_thousands_of_different_requests_leave_nothing_behind() -> None:

@@ -43,6 +43,9 @@ class Desk:
         ready = self._hot.get(request.path)
         if ready is not None and request.plain and "if-none-match" not in request.headers:
             answer, ears = ready
+            if not request.query and "cmcd-session" not in request.headers:
+                exchange.send_lasting(answer, ears.add)
+                return
             ears.add(ear_of(exchange))
             exchange.send_prepared(answer)
             return

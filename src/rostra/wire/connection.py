@@ -6,6 +6,7 @@ one response and no more.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from rostra.kernel.errors import PeerError
@@ -72,12 +73,23 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.calm and self._exchange is None:
             server = self.server
+            # What many send in the same instant is answered by its bytes alone.
+            lasting = server.lasting.get(data)
+            if lasting is not None:
+                server.counters.requests += 1
+                self.deadline = server.idle_until
+                whole, told = lasting
+                told(self.number)
+                self._transport.write(whole)  # type: ignore[union-attr]
+                return
             # What comes often is recognised by its bytes; what comes whole needs no parser that waits for the rest.
             request = server.known.get(data)
             if request is None:
                 request = parse_whole(data, server.limits)
                 if request is not None:
                     server.remember(data, request)
+            else:
+                server.repeated = data
             if request is not None:
                 server.counters.requests += 1
                 self._exchange = exchange = Exchange(self, request)
@@ -86,6 +98,7 @@ class Connection(asyncio.Protocol):
                     server.handler(exchange)
                 except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
                     self._fault(error, exchange)
+                server.repeated = None
                 return
         self._receive(data)
 
@@ -140,6 +153,13 @@ class Connection(asyncio.Protocol):
             self._end()
         else:
             self._pump()
+
+    def answered_again(self, whole: bytes, request: Request, told: Callable[[int], None]) -> None:
+        server = self.server
+        if server.repeated is not None and self.calm and request.plain and len(server.lasting) < LASTING_MOST:
+            server.lasting[server.repeated] = whole, told
+        told(self.number)
+        self.answered(whole, request)
 
     def hold(self, deadline_s: float) -> None:
         self.deadline = self.server.now + deadline_s
@@ -353,5 +373,7 @@ class Connection(asyncio.Protocol):
 
 
 NEVER = float("inf")
+LASTING_MOST = 4096
+"""Answers kept by their requests' bytes; one more is just given."""
 _NOTHING, _IN_HEAD, _IN_BODY = range(3)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

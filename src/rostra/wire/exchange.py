@@ -69,6 +69,19 @@ class Exchange:
         self._connection = None
         connection.answered(answer.at(connection.server.date), self.request)
 
+    def send_lasting(self, answer: Prepared, told: Callable[[int], None]) -> None:
+        """As `send_prepared`, and whoever sends the same bytes within the next moment may be given the same answer unasked.
+
+        Args:
+            told: called with the connection's number for this answer and each of those.
+        """
+        connection = self._connection
+        if connection is None:
+            self._check_late()
+            return
+        self._connection = None
+        connection.answered_again(answer.at(connection.server.date), self.request, told)
+
     def send_response(self, response: Response) -> None:
         """Answer with a response made for this request alone; an iterator as body is sent as it comes."""
         connection = self._connection

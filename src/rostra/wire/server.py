@@ -32,6 +32,8 @@ class Server:
     Attributes:
         date: the Date header of this second; the same object all through the second.
         known: requests by their bytes, for peers that send the same again; bounded.
+        lasting: answers by their requests' bytes, with whom to tell of each; none is older than a turn of the sweep.
+        repeated: the bytes of the request in hand, if they are known.
         idle_until, answer_until: deadlines counted from the last sweep.
     """
 
@@ -47,6 +49,8 @@ class Server:
         self.refusing = 0
         self.draining = False
         self.known: dict[bytes, Request] = {}
+        self.lasting: dict[bytes, tuple[bytes, Callable[[int], None]]] = {}
+        self.repeated: bytes | None = None
         self.loop = asyncio.get_running_loop()
         self._log = log
         self._seen: set[int] = set()
@@ -143,6 +147,7 @@ class Server:
 
     def _sweep(self) -> None:
         self._tick()
+        self.lasting.clear()
         self._slice = (self._slice + 1) % _SLICES
         now = self.now
         for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
