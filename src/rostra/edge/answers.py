@@ -77,6 +77,9 @@ BLOCKED_TOO_LONG: Final = sentence(
     503, "The next part did not come in time. Please ask again.", ("Retry-After", "1"), EXPOSE
 )
 CROWDED: Final = sentence(503, "Too many wait here already. Please ask again.", ("Retry-After", "1"), EXPOSE)
+AWAY: Final = sentence(
+    503, "The server that this one takes its sound from is away. Please ask again.", ("Retry-After", "1"), EXPOSE
+)
 DAMAGED: Final = sentence(503, "The record of this Space cannot be read.", ("Retry-After", "30"), EXPOSE)
 NOT_ALLOWED: Final = sentence(405, "Only GET, HEAD and OPTIONS are known here.", ("Allow", "GET, HEAD, OPTIONS"))
 PREFLIGHT: Final = Prepared(

@@ -1,6 +1,5 @@
 """Every request to the edge passes here. The short way: a path whose answer lies ready is answered in one step."""
 
-import asyncio
 import hmac
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from rostra.edge.follower import Follower
 from rostra.edge.route import Route, Thing, route
 from rostra.edge.shelf import Shelf
 from rostra.edge.whole import Whole
+from rostra.kernel.errors import RostraError, Unavailable
 from rostra.sound.hls import BLOCK_MOST_S, MEDIA_MAX_AGE_S, MIME, multivariant
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
@@ -146,17 +146,17 @@ class Desk:
         exchange.server.spawn(self._read(path, follower, channel, etag, numbers))
 
     async def _read(self, path: str, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
-        """However many ask for the same old part, the record is read once, and not on the loop."""
-        reader = follower.reader
-        entries = [reader.parts(channel.rendition)[number] for number in numbers]
+        """However many ask for the same old part, it is fetched once."""
         self.read += 1
         follower.busy += 1
         answer = answers.DAMAGED
         try:
-            body = await asyncio.to_thread(lambda: b"".join(reader.payload(entry) for entry in entries))
+            body = await follower.feed.stored(channel.rendition, numbers)
             answer = answers.media(body, etag, _lasting(channel))
             self._shelf.warm.put(path, answer, follower.ears, 2 * len(body))
-        except OSError:
+        except Unavailable:
+            answer = answers.AWAY
+        except (RostraError, OSError):
             self._shelf.damaged += 1
         finally:
             follower.busy -= 1

@@ -3,6 +3,7 @@
 While live it is a fragmented MP4 that grows; once ended a progressive MP4 over the same bytes. Nothing is written anywhere.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ _READ_BYTES = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Recording:
-    """A file over one reader. Its methods read the disk: call them from a thread, one at a time.
+    """A file over one reader. See source.File.
 
     Attributes:
         ended: the progressive form; it will not change any more.
@@ -51,9 +52,15 @@ class Recording:
             for number in range(self.file.parts, len(self._entries)):
                 self.file.append(0, self._entries[number].length)
 
-    def read(self, start: int, stop: int) -> bytes:
+    async def read(self, start: int, stop: int) -> bytes:
         """The bytes [start, stop). Raises OSError."""
-        return b"".join(self._bytes_of(extent) for extent in self.file.extents(start, stop))
+        return await asyncio.to_thread(self._read, start, stop)
+
+    def _read(self, start: int, stop: int) -> bytes:
+        found = b"".join(self._bytes_of(extent) for extent in self.file.extents(start, stop))
+        if len(found) < stop - start:
+            raise OSError("the record is shorter than its index says")
+        return found
 
     def _bytes_of(self, extent: Extent) -> bytes:
         if extent.part == HEAD:

@@ -10,7 +10,9 @@ from rostra.edge import answers
 from rostra.edge.count import METHOD
 from rostra.edge.desk import Desk
 from rostra.edge.follower import Follower
+from rostra.edge.record_source import RecordSource
 from rostra.edge.shelf import Shelf
+from rostra.edge.source import Source
 from rostra.kernel.clock import Clock
 from rostra.kernel.errors import RostraError
 from rostra.kernel.log import Log
@@ -27,15 +29,25 @@ _REPORT_DEADLINE_S = 1.0
 
 
 class EdgeRole:
-    """Needs nothing but a library to read: while stage, door and control are away it goes on serving what is on the record."""
+    """Needs nothing but its source: while stage, door and control are away it goes on serving what is there."""
 
-    def __init__(self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str) -> None:
-        self._library = library
+    def __init__(
+        self,
+        *,
+        library: Library,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        key: str,
+        source: Source | None = None,
+    ) -> None:
+        """`source`: where the sound comes from, if not from the library."""
+        self._source: Source = RecordSource(library) if source is None else source
         self._clock = clock
         self._log = log
         self._key = key
         self._name = f"edge-{os.getpid()}"
-        self._shelf = Shelf(library, clock, log, settings.window_s)
+        self._shelf = Shelf(self._source, clock, log, settings.window_s)
         self._desk = Desk(self._shelf, key, lambda: self.metrics())  # looked up when asked: app adds to it
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
@@ -45,7 +57,7 @@ class EdgeRole:
         self._reports_failed = 0
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        self._stop_hearing = self._library.hear(self._shelf.heard)
+        self._stop_hearing = self._source.hear(self._shelf.heard)
         self._server = await serve(
             self._desk, sockets, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
         )
@@ -64,6 +76,7 @@ class EdgeRole:
         if stop_hearing is not None:
             stop_hearing()
         self._shelf.close()
+        await self._source.close()
         await self._stage.close()
 
     def metrics(self) -> str:
@@ -99,7 +112,7 @@ class EdgeRole:
         ]
         text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
         text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
-        return text + self._counters.metrics("edge")
+        return text + self._source.metrics() + self._counters.metrics("edge")
 
     async def _sweep(self) -> None:
         while True:

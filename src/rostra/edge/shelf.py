@@ -1,18 +1,17 @@
 """The timelines that this edge follows: opened when somebody asks, closed when nobody has asked for a while."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
 from rostra.edge import answers
 from rostra.edge.channel import Hot
 from rostra.edge.count import Ears
-from rostra.edge.follower import Follower, Opening
+from rostra.edge.follower import Follower, follow
+from rostra.edge.source import Source
 from rostra.kernel.clock import Clock
-from rostra.kernel.errors import RostraError, UnknownSpace
+from rostra.kernel.errors import Overloaded, RostraError, Unavailable, UnknownSpace
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.log import Log
-from rostra.timeline.ports import Library
 from rostra.wire.http1 import Prepared
 from rostra.wire.server import Exchange
 
@@ -30,13 +29,13 @@ class Shelf:
     hot: answers that can be written at once, by path.
     """
 
-    def __init__(self, library: Library, clock: Clock, log: Log, window_s: float) -> None:
+    def __init__(self, source: Source, clock: Clock, log: Log, window_s: float) -> None:
         self.followers: dict[SpaceId, Follower] = {}
-        self.hot: Hot = {}
+        self.hot = Hot()
         self.warm = Warm(WARM_BYTES)
         self.opened = 0
         self.damaged = 0
-        self._library = library
+        self._source = source
         self._clock = clock
         self._log = log
         self._window_s = window_s
@@ -51,17 +50,8 @@ class Shelf:
         if len(self.followers) + len(self._opening) >= FOLLOWED_MOST and not self._make_room():
             exchange.send_prepared(answers.CROWDED)
             return
-        try:
-            opening = Opening(self._library, space_id, self._window_s)
-        except UnknownSpace:
-            exchange.send_prepared(answers.NO_SPACE)
-            return
-        except (RostraError, OSError) as error:
-            self._say_damaged(space_id, error)
-            exchange.send_prepared(answers.DAMAGED)
-            return
         self._opening[space_id] = [(exchange, again)]
-        exchange.server.spawn(self._open(space_id, opening))
+        exchange.server.spawn(self._open(space_id))
 
     def heard(self, space_id: SpaceId) -> None:
         """The bell rang for this Space."""
@@ -90,21 +80,35 @@ class Shelf:
         for follower in list(self.followers.values()):
             self._close(follower, answers.CROWDED)
 
-    async def _open(self, space_id: SpaceId, opening: Opening) -> None:
+    async def _open(self, space_id: SpaceId) -> None:
+        why = answers.DAMAGED
         try:
-            await asyncio.to_thread(opening.run)
-            follower = opening.follower(self.hot, self._clock.monotonic())
+            self.followers[space_id] = await self._follow(space_id)
+            self.opened += 1
+        except UnknownSpace:
+            why = answers.NO_SPACE
+        except Overloaded:
+            why = answers.CROWDED
+        except Unavailable:
+            why = answers.AWAY
         except (RostraError, OSError, ValueError) as error:
-            opening.reader.close()
             self._say_damaged(space_id, error)
-            for exchange, _ in self._opening.pop(space_id):
-                exchange.send_prepared(answers.DAMAGED)
-            return
-        self.opened += 1
-        self.followers[space_id] = follower
-        for exchange, again in self._opening.pop(space_id):
-            if not exchange.gone:
-                again()
+        finally:
+            # Cancelled too: nobody may be left waiting.
+            opened = space_id in self.followers
+            for exchange, again in self._opening.pop(space_id):
+                if not opened:
+                    exchange.send_prepared(why)
+                elif not exchange.gone:
+                    again()
+
+    async def _follow(self, space_id: SpaceId) -> Follower:
+        feed = await self._source.open(space_id)
+        try:
+            return await follow(feed, self._window_s, self.hot, self._clock.monotonic())
+        except BaseException:
+            feed.close()
+            raise
 
     def _make_room(self) -> bool:
         for follower in self.followers.values():

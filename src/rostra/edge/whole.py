@@ -6,9 +6,8 @@ from weakref import WeakKeyDictionary
 from rostra.edge import answers
 from rostra.edge.channel import Channel
 from rostra.edge.follower import Follower
-from rostra.edge.levels import overview
 from rostra.edge.ranges import Span, Unsatisfiable, span_of
-from rostra.edge.recording import Recording, finished_recording, growing_recording
+from rostra.edge.source import File
 from rostra.kernel.errors import RostraError
 from rostra.sound.hls import PLAIN_PLAYLIST_MAX_AGE_S
 from rostra.sound.renditions import Rendition
@@ -29,7 +28,6 @@ class Whole:
 
     def __init__(self) -> None:
         self.sending = 0
-        self._recordings: WeakKeyDictionary[Follower, Recording] = WeakKeyDictionary()
         self._overviews: WeakKeyDictionary[Follower, tuple[int, bool, bytes]] = WeakKeyDictionary()
         self._locks: WeakKeyDictionary[Follower, asyncio.Lock] = WeakKeyDictionary()
 
@@ -52,8 +50,8 @@ class Whole:
         self.sending += 1
         follower.busy += 1
         try:
-            assert channel.init_bytes is not None
-            recording = await self._recording(follower, channel.init_bytes)
+            async with self._lock(follower):
+                recording = await follower.feed.recording()
             await _send(exchange, recording)
         except (RostraError, OSError, ValueError):
             if not exchange.gone:
@@ -64,40 +62,23 @@ class Whole:
 
     async def _overview(self, follower: Follower) -> bytes:
         async with self._lock(follower):
-            parts = follower.reader.parts(Rendition.OPUS)
-            count, over = len(parts), follower.over
+            count, over = follower.channels[Rendition.OPUS].parts, follower.over
             made = self._overviews.get(follower)
             if made is not None and made[1] == over and count - made[0] < _OVERVIEW_PARTS:
                 return made[2]
-            reader, space, events = follower.reader, follower.space, follower.reader.events()
-            known = range(len(events))
             follower.busy += 1
             try:
-                body = await asyncio.to_thread(
-                    lambda: overview(
-                        space, parts[:count], ((events[at].at_us, reader.event(events[at])) for at in known)
-                    )
-                )
+                body = await follower.feed.levels()
             finally:
                 follower.busy -= 1
             self._overviews[follower] = count, over, body
             return body
 
-    async def _recording(self, follower: Follower, init: bytes) -> Recording:
-        async with self._lock(follower):
-            recording = self._recordings.get(follower)
-            if recording is None or recording.ended != follower.over:
-                make = finished_recording if follower.over else growing_recording
-                recording = self._recordings[follower] = await asyncio.to_thread(make, follower.reader, init)
-            else:
-                recording.catch_up()
-            return recording
-
     def _lock(self, follower: Follower) -> asyncio.Lock:
         return self._locks.setdefault(follower, asyncio.Lock())
 
 
-async def _send(exchange: Exchange, recording: Recording) -> None:
+async def _send(exchange: Exchange, recording: File) -> None:
     request, size = exchange.request, recording.size
     etag = recording.etag(size)
     seconds = answers.FOR_EVER_S if recording.ended else 0
@@ -132,7 +113,7 @@ async def _send(exchange: Exchange, recording: Recording) -> None:
     if request.method == "HEAD":
         exchange.send(head)
         return
-    first = await asyncio.to_thread(recording.read, span.start, min(span.stop, span.start + PIECE_BYTES))
+    first = await recording.read(span.start, min(span.stop, span.start + PIECE_BYTES))
     if exchange.gone:
         return
     stream = exchange.stream(head, ends_connection=False)
@@ -143,16 +124,14 @@ async def _send(exchange: Exchange, recording: Recording) -> None:
             at += len(piece)
             if at >= span.stop or not await stream.drained():
                 break
-            piece = await asyncio.to_thread(recording.read, at, min(span.stop, at + PIECE_BYTES))
-            if not piece:
-                raise OSError("the record is shorter than its index says")
-    except OSError:
+            piece = await recording.read(at, min(span.stop, at + PIECE_BYTES))
+    except (OSError, RostraError):
         stream.abort()
         return
     stream.close()
 
 
-def _span(request: Request, recording: Recording, size: int) -> Span | None:
+def _span(request: Request, recording: File, size: int) -> Span | None:
     """The range to send, if the peer's copy, when it names one, is of this file (RFC 9110 13.1.5)."""
     copy = request.headers.get("if-range")
     if copy is not None and not recording.still_begins_with(copy):
