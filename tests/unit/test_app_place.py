@@ -80,3 +80,25 @@ def test_control_and_stage_stay_on_loopback() -> None:
     finally:
         close_all(sockets)
     assert where == {"door": ["0.0.0.0"], "edge": ["0.0.0.0"], "control": ["127.0.0.1"], "stage": ["127.0.0.1"]}
+
+
+def test_edges_share_a_port_but_not_with_a_stranger(tmp_path: Path) -> None:
+    settings = Settings(port=free_ports(), edges=2)
+    sockets = open_all(settings, tmp_path)
+    try:
+        assert list(sockets) == list(settings.processes)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["edge-2.sock", "edge.sock"]
+        ports = [
+            one.getsockname()[1] for name in ("edge", "edge-2") for one in sockets[name] if one.family != socket.AF_UNIX
+        ]
+        assert ports == [settings.port + 1] * 2
+        with pytest.raises(Fault, match=f"Port {settings.port + 1}"):
+            open_all(Settings(port=settings.port + 1, edges=2), tmp_path)
+    finally:
+        close_all(sockets)
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        stranger.bind(("127.0.0.1", settings.port + 1))
+        stranger.listen()
+        with pytest.raises(Fault, match=f"Port {settings.port + 1}"):
+            open_all(settings, tmp_path)

@@ -10,16 +10,17 @@ import shutil
 import socket
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rostra.app.listening import private_sockets_of
 from rostra.app.place import Place, Running, settings_of
-from rostra.kernel.errors import Fault
+from rostra.kernel.errors import Fault, Unavailable
 from rostra.kernel.settings import ROLES, Settings
+from rostra.wire.client import Client, ClientLimits
 
 _LIBRARIES = ("aiortc", "av", "fastapi", "jinja2", "numpy", "sqlalchemy", "uvicorn", "uvloop")
 _DEADLINE_S = 3.0
@@ -48,7 +49,7 @@ def examine(data: Path, *, host: str | None = None, port: int | None = None) -> 
     known = f"{place.settings_file}" if place.settings_file.exists() else "defaults; 'rostra serve' writes the file"
     findings += [Finding("settings", "ok", known), _links(settings), *_ports(settings, running)]
     findings += [*_media(settings), *_turn(settings)]
-    return [*findings, *_disk(data), *_clocks(), _file_limit(), *_roles(running)]
+    return [*findings, *_disk(data), *_clocks(), _file_limit(), *_roles(running, place.run)]
 
 
 def fit(findings: list[Finding]) -> bool:
@@ -291,20 +292,27 @@ def _file_limit() -> Finding:
     return Finding("file limit", "ok", text)
 
 
-def _roles(running: Running | None) -> Iterator[Finding]:
+def _roles(running: Running | None, run: Path) -> Iterator[Finding]:
     if running is None:
         yield Finding("server", "ok", "does not run now", "")
         return
-    for role in ROLES:
-        yield _asked(role, running)
+    addresses: dict[str, tuple[str, int] | str] = {role: running.address(role) for role in ROLES}
+    addresses |= private_sockets_of(run)
+    for name, address in addresses.items():
+        yield _asked(name, address)
 
 
-def _asked(role: str, running: Running) -> Finding:
-    what, began = f"role {role}", time.perf_counter()
-    host, port = running.address(role)
+def _asked(process: str, address: tuple[str, int] | str) -> Finding:
+    what, began = f"role {process}", time.perf_counter()
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=_DEADLINE_S) as answer:
-            answer.read(65536)
-    except OSError as wrong:
-        return Finding(what, "fail", f"does not answer: {wrong}", "Its lines in the log of 'rostra serve' say why.")
+        asyncio.run(_ask(address))
+    except (Unavailable, TimeoutError) as wrong:
+        why = str(wrong) or "not in time"
+        return Finding(what, "fail", f"does not answer: {why}", "Its lines in the log of 'rostra serve' say why.")
     return Finding(what, "ok", f"answers after {(time.perf_counter() - began) * 1000:.0f} ms")
+
+
+async def _ask(address: tuple[str, int] | str) -> None:
+    client = Client(address, ClientLimits(connect_s=_DEADLINE_S, answer_s=_DEADLINE_S, piece_s=_DEADLINE_S))
+    async with await client.request("GET", "/healthz") as answer:
+        await answer.read()

@@ -31,7 +31,7 @@ class Running:
     def address(self, role: str) -> tuple[str, int]:
         """How a command on this machine reaches a role."""
         host = "127.0.0.1" if role in ("control", "stage") or self.host in ("0.0.0.0", "::") else self.host
-        return f"[{host}]" if ":" in host else host, self.ports[role]
+        return host, self.ports[role]
 
 
 class Place:
@@ -39,8 +39,9 @@ class Place:
         self.data = data
         self.settings_file = data / "rostra.toml"
         self.key_file = data / "operator.key"
-        self._note = data / "run" / "serve.json"
-        self._lock = data / "run" / "lock"
+        self.run = data / "run"
+        self._note = self.run / "serve.json"
+        self._lock = self.run / "lock"
 
     def prepare(self) -> None:
         """Make what is missing: directories, the settings file with its manual, the operator's key.
@@ -49,7 +50,7 @@ class Place:
             Fault: the place cannot be written.
         """
         try:
-            for directory in (self.data, self.data / "run", self.data / "spaces"):
+            for directory in (self.data, self.run, self.data / "spaces"):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self.settings_file.exists():
                 self._write(self.settings_file, settings.manual(), 0o600)

@@ -1,4 +1,4 @@
-"""One role as a process: built here from its parts, run on its own loop, stopped by a signal."""
+"""One process of a role: built here from its parts, run on its own loop, stopped by a signal."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from rostra.app import heart
+from rostra.app.listening import private_sockets
 from rostra.app.place import Place, settings_of
 from rostra.app.vitals import Vitals
 from rostra.kernel.clock import SystemClock
 from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log, write_to_stderr
-from rostra.kernel.settings import Settings
+from rostra.kernel.settings import Settings, role_of
 from rostra.timeline.disk import DiskLibrary
 
 _STOP_S = 4.0
@@ -66,7 +67,7 @@ async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with ExitStack() as closing:
-        role, vitals = _BUILDERS[name](place, settings, log, closing), Vitals(log)
+        role, vitals = _BUILDERS[role_of(name)](name, place, settings, log, closing), Vitals(log)
         own = role.metrics
         # A role tells of its work; how its process does is the same for all of them, and joins here.
         setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
@@ -93,7 +94,7 @@ def _library(place: Place, settings: Settings, closing: ExitStack) -> DiskLibrar
     return library
 
 
-def _door(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _door(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.door.role import DoorRole
 
     return DoorRole(
@@ -105,7 +106,7 @@ def _door(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Rol
     )
 
 
-def _edge(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.edge.role import EdgeRole
 
     return EdgeRole(
@@ -114,10 +115,11 @@ def _edge(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Rol
         clock=SystemClock(),
         log=log,
         key=place.operator_key(),
+        name=name,
     )
 
 
-def _control(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _control(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.control.role import ControlRole
     from rostra.store.sql import open_sqlite
 
@@ -130,10 +132,11 @@ def _control(place: Place, settings: Settings, log: Log, closing: ExitStack) -> 
         log=log,
         key=place.operator_key(),
         store=store,
+        edges=private_sockets(settings, place.run),
     )
 
 
-def _stage(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _stage(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
 
@@ -152,7 +155,7 @@ def _stage(place: Place, settings: Settings, log: Log, closing: ExitStack) -> Ro
     )
 
 
-_BUILDERS: dict[str, Callable[[Place, Settings, Log, ExitStack], Role]] = {
+_BUILDERS: dict[str, Callable[[str, Place, Settings, Log, ExitStack], Role]] = {
     "door": _door,
     "edge": _edge,
     "control": _control,

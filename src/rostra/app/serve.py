@@ -33,7 +33,7 @@ async def _run(place: Place, settings: Settings, log: Log, lock: int, as_json: b
     from rostra.app.listening import close_all, open_all
     from rostra.app.supervisor import Supervisor, role_command
 
-    sockets = open_all(settings)
+    sockets = open_all(settings, place.run)
     stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

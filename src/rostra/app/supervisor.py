@@ -1,4 +1,4 @@
-"""Keeps one process for each role: starts it, hears its heart, replaces it when it dies, stops it in order."""
+"""Keeps the processes of all roles: starts each, hears its heart, replaces it when it dies, stops them in order."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from rostra.app.heart import SILENCE_S
 from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log
+from rostra.kernel.settings import role_of
 
 STOP_ORDER = ("door", "edge", "control", "stage")
-"""Newcomers first, then those who listen, then those who manage; the stage may finish its last part."""
+"""Newcomers first, then those who listen, then those who manage; the stage may finish its last part. Processes of one role
+stop together."""
 
 _READY_S = 60.0
 _STOP_S = {"door": 3.0, "edge": 5.0, "control": 5.0, "stage": 8.0}
@@ -33,7 +35,7 @@ def backoff_s(early_deaths: int) -> float:
 
 @dataclass(slots=True)
 class _Child:
-    role: str
+    name: str
     sockets: Sequence[socket.socket]
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,7 +48,7 @@ class Supervisor:
 
     Args:
         command: what to run for a role, without the descriptors' options.
-        sockets: the listening sockets by role; they stay open here whatever happens to a role.
+        sockets: the listening sockets by process ('door', 'edge', 'edge-2', …); they stay open here whatever happens to it.
         keep: further descriptors that every role inherits (the data's lock).
     """
 
@@ -54,7 +56,7 @@ class Supervisor:
         self, command: Sequence[str], sockets: Mapping[str, Sequence[socket.socket]], log: Log, keep: Sequence[int] = ()
     ) -> None:
         self._command, self._log, self._keep = list(command), log, tuple(keep)
-        self._children = {role: _Child(role, sockets[role]) for role in sockets}
+        self._children = {name: _Child(name, sockets[name]) for name in sockets}
         self._stopping = False
 
     async def run(self, stop: asyncio.Event, when_ready: asyncio.Event) -> None:
@@ -63,7 +65,7 @@ class Supervisor:
         Raises:
             Fault: at first start a role did not get ready.
         """
-        keepers = [asyncio.create_task(self._keep_alive(child), name=child.role) for child in self._children.values()]
+        keepers = [asyncio.create_task(self._keep_alive(child), name=child.name) for child in self._children.values()]
         stopped = asyncio.create_task(stop.wait())
         all_ready = asyncio.create_task(self._all_ready())
         try:
@@ -73,7 +75,7 @@ class Supervisor:
                     keeper.result()
             if not stopped.done():
                 if not all_ready.done():
-                    late = ", ".join(role for role, child in self._children.items() if not child.ready.is_set())
+                    late = ", ".join(name for name, child in self._children.items() if not child.ready.is_set())
                     raise Fault(
                         f"After {_READY_S:g} s this role was not ready: {late}.",
                         "The log above says what it waits for.",
@@ -93,10 +95,10 @@ class Supervisor:
             await asyncio.gather(stopped, all_ready, *keepers, return_exceptions=True)
 
     def restarts(self) -> dict[str, int]:
-        return {role: child.restarts for role, child in self._children.items()}
+        return {name: child.restarts for name, child in self._children.items()}
 
     def pids(self) -> dict[str, int | None]:
-        return {role: child.process.pid if child.process else None for role, child in self._children.items()}
+        return {name: child.process.pid if child.process else None for name, child in self._children.items()}
 
     async def _all_ready(self) -> None:
         for child in self._children.values():
@@ -111,15 +113,15 @@ class Supervisor:
                 return
             lived_s = time.monotonic() - started
             if not child.ready.is_set() and code == os.EX_CONFIG:
-                raise Fault(f"The {child.role} cannot start.", "Its last line above says why.")
+                raise Fault(f"The {child.name} cannot start.", "Its last line above says why.")
             early_deaths = early_deaths + 1 if lived_s < _TOO_SOON_S else 0
             if not child.ready.is_set() and early_deaths > _PATIENT_DEATHS:
-                raise Fault(f"The {child.role} dies as soon as it starts.", "Its last lines above say why.")
+                raise Fault(f"The {child.name} dies as soon as it starts.", "Its last lines above say why.")
             wait_s = backoff_s(early_deaths)
             child.restarts += 1
             self._log.warning(
                 "role died, starting it again",
-                of=child.role,
+                of=child.name,
                 pid=child.process.pid if child.process else None,
                 code=code,
                 lived_s=round(lived_s, 3),
@@ -137,7 +139,7 @@ class Supervisor:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
-                child.role,
+                child.name,
                 "--sockets",
                 ",".join(map(str, descriptors)),
                 "--heart",
@@ -154,7 +156,7 @@ class Supervisor:
         finally:
             os.close(tell)
         child.process, child.heard_at = process, began
-        self._log.info("role started", of=child.role, pid=process.pid)
+        self._log.info("role started", of=child.name, pid=process.pid)
         loop = asyncio.get_running_loop()
         os.set_blocking(hear, False)
         first = True
@@ -169,7 +171,7 @@ class Supervisor:
                 first = False
                 child.ready.set()
                 self._log.info(
-                    "role ready", of=child.role, pid=process.pid, after_ms=round((child.heard_at - began) * 1000)
+                    "role ready", of=child.name, pid=process.pid, after_ms=round((child.heard_at - began) * 1000)
                 )
 
         loop.add_reader(hear, heard)
@@ -193,34 +195,36 @@ class Supervisor:
             slept_at = now
             if now - child.heard_at > SILENCE_S:
                 self._log.error(
-                    "role is stuck, killing it", of=child.role, pid=process.pid, silent_s=round(now - child.heard_at, 1)
+                    "role is stuck, killing it", of=child.name, pid=process.pid, silent_s=round(now - child.heard_at, 1)
                 )
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 return
 
     async def _stop_all(self) -> None:
-        for role in (
-            *(role for role in STOP_ORDER if role in self._children),
-            *(set(self._children) - set(STOP_ORDER)),
-        ):
-            process = self._children[role].process
-            if process is None or process.returncode is not None:
-                continue
-            began = time.monotonic()
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(_STOP_S.get(role, 5.0)):
-                    await process.wait()
-            except TimeoutError:
-                self._log.warning("role did not stop in time, killing it", of=role, pid=process.pid)
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+        last = [role for role in map(role_of, self._children) if role not in STOP_ORDER]
+        for role in (*STOP_ORDER, *dict.fromkeys(last)):
+            alike = [child for child in self._children.values() if role_of(child.name) == role]
+            await asyncio.gather(*(self._stop(child, _STOP_S.get(role, 5.0)) for child in alike))
+
+    async def _stop(self, child: _Child, deadline_s: float) -> None:
+        process = child.process
+        if process is None or process.returncode is not None:
+            return
+        began = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(deadline_s):
                 await process.wait()
-            self._log.info(
-                "role stopped", of=role, code=process.returncode, after_ms=round((time.monotonic() - began) * 1000)
-            )
+        except TimeoutError:
+            self._log.warning("role did not stop in time, killing it", of=child.name, pid=process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        self._log.info(
+            "role stopped", of=child.name, code=process.returncode, after_ms=round((time.monotonic() - began) * 1000)
+        )
 
 
 def _drain(pipe: int) -> bool:
@@ -232,6 +236,6 @@ def _drain(pipe: int) -> bool:
 
 
 def role_command(data: str, host: str, port: int, debug: bool) -> list[str]:
-    """The command line of a role's process; the role's name and its descriptors follow."""
+    """The command line of a role's process; the process's name and its descriptors follow."""
     command = [sys.executable, "-m", "rostra", "role", "--data", data, "--host", host, "--port", str(port)]
     return [*command, "--debug"] if debug else command

@@ -1,6 +1,5 @@
 """The API put together: routes, the reference, the metrics page, and one shape for every failure."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -14,7 +13,6 @@ from rostra.control.desk import AtDesk, Desk
 from rostra.control.guard import OperatorOnly
 from rostra.control.models import Failure
 from rostra.kernel.errors import PeerError, RostraError
-from rostra.kernel.settings import ROLES
 
 _DESCRIPTION = (
     "Programs send the operator's key as a bearer token; browsers hold a session cookie. Every failure is a JSON object with a "
@@ -61,9 +59,7 @@ async def docs(request: Request) -> Response:
 
 @_pages.get("/metrics", include_in_schema=False)
 async def metrics(_: OperatorOnly, desk: AtDesk) -> Response:
-    others = [role for role in ROLES if role != "control"]
-    pages = await asyncio.gather(*(desk.stage.metrics_of(role) for role in others))
-    merged = scrape.merge({**dict(zip(others, pages, strict=True)), "control": desk.own_metrics()})
+    merged = scrape.merge({**await desk.stage.metrics(), "control": desk.own_metrics()})
     return Response(merged, media_type="text/plain; version=0.0.4")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import uvicorn
@@ -30,8 +30,19 @@ CONNECTIONS_MOST: Final = 512
 class ControlRole:
     """People, and Spaces as their hosts steer them. Holds nothing that a restart loses but the pace of sign-ins."""
 
-    def __init__(self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str, store: Store) -> None:
-        self._log = log
+    def __init__(
+        self,
+        *,
+        library: Library,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        key: str,
+        store: Store,
+        edges: Mapping[str, str] | None = None,
+    ) -> None:
+        """`edges`: the private socket of each edge by its name, where there are several to ask for metrics."""
+        self._log, self._edges = log, edges
         self._library, self._settings, self._clock, self._key, self._store = library, settings, clock, key, store
         self._desk: Desk | None = None
         self._borders: Borders | None = None
@@ -40,7 +51,7 @@ class ControlRole:
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Serve on these sockets (they stay the caller's). Returns when requests are answered."""
-        line = StageLine(self._settings, self._key, self._log)
+        line = StageLine(self._settings, self._key, self._log, self._edges)
         self._desk = Desk(
             self._settings, self._library, self._store, self._clock, self._log, self._key, line, self.metrics
         )

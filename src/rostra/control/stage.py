@@ -3,25 +3,32 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rostra.kernel.errors import PeerError, Unavailable
 from rostra.kernel.ids import SpaceId, parse_space_id
 from rostra.kernel.log import Log
-from rostra.kernel.settings import ROLES, Settings
+from rostra.kernel.settings import Settings, role_of
 from rostra.wire.client import Client, ClientLimits
 
 COMMAND_DEADLINE_S: Final = 10.0
 METRICS_DEADLINE_S: Final = 1.0
 _LIMITS: Final = ClientLimits(connections=32, idle_kept=0, piece_s=5.0, read_bytes=1_048_576)
-_METRICS_AT: Final = {"door": "/door/metrics", "edge": "/metrics", "stage": "/metrics"}
+_METRICS_AT: Final = {"door": "/door/metrics"}
 
 
 class StageLine:
     """A refusal of the stage is passed on as it is; where the stage is away, Unavailable says so."""
 
-    def __init__(self, settings: Settings, key: str, log: Log) -> None:
-        self._clients = {role: Client(settings.address(role), _LIMITS) for role in ROLES if role != "control"}
+    def __init__(self, settings: Settings, key: str, log: Log, edges: Mapping[str, str] | None = None) -> None:
+        """`edges`: private sockets by name; without them the one edge is asked at its port."""
+        others = [name for name in settings.processes if role_of(name) not in ("control", "edge")]
+        self._clients = {name: Client(settings.address(name), _LIMITS) for name in others}
+        if edges:
+            self._clients |= {name: Client(path, _LIMITS) for name, path in edges.items()}
+        else:
+            self._clients["edge"] = Client(settings.address("edge"), _LIMITS)
         self._headers = [("authorization", f"Bearer {key}"), ("content-type", "application/json")]
         self._log = log
         self.calls: Counter[str] = Counter()
@@ -38,11 +45,16 @@ class StageLine:
         """What the stage answers to `command` in the operator's name."""
         return await self._ask(f"/s/{space_id}/commands", {"type": command, **fields})
 
-    async def metrics_of(self, role: str) -> str | None:
-        """The page of that role, or None if it is away."""
+    async def metrics(self) -> dict[str, str | None]:
+        """The page of each other process, None for one that is away."""
+        pages = await asyncio.gather(*(self._metrics_of(name) for name in self._clients))
+        return dict(zip(self._clients, pages, strict=True))
+
+    async def _metrics_of(self, name: str) -> str | None:
+        path = _METRICS_AT.get(role_of(name), "/metrics")
         try:
             async with asyncio.timeout(METRICS_DEADLINE_S):
-                async with await self._clients[role].request("GET", _METRICS_AT[role], self._headers[:1]) as answer:
+                async with await self._clients[name].request("GET", path, self._headers[:1]) as answer:
                     page = await answer.read()
         except (Unavailable, TimeoutError):
             return None

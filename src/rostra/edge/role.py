@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 from collections.abc import Callable
 
@@ -39,27 +38,36 @@ class EdgeRole:
         clock: Clock,
         log: Log,
         key: str,
+        name: str = "edge",
         source: Source | None = None,
     ) -> None:
-        """`source`: where the sound comes from, if not from the library."""
+        """`name` tells this edge from others: its counts stand under it, also after a restart.
+
+        `source`: where the sound comes from, if not from the library.
+        """
         self._source: Source = RecordSource(library) if source is None else source
         self._clock = clock
         self._log = log
         self._key = key
-        self._name = f"edge-{os.getpid()}"
+        self._name = name
         self._shelf = Shelf(self._source, clock, log, settings.window_s)
         self._desk = Desk(self._shelf, key, lambda: self.metrics())  # looked up when asked: app adds to it
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
         self._server: Server | None = None
+        self._private: Server | None = None
         self._stop_hearing: Callable[[], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._reports_failed = 0
 
     async def start(self, sockets: list[socket.socket]) -> None:
         self._stop_hearing = self._source.hear(self._shelf.heard)
+        # At its private socket an edge answers for itself, whatever crowd is at the shared port.
+        private = [one for one in sockets if one.family == socket.AF_UNIX]
+        self._private = await serve(self._desk, private, _PRIVATE_LIMITS, Counters(), self._log)
+        shared = [one for one in sockets if one.family != socket.AF_UNIX]
         self._server = await serve(
-            self._desk, sockets, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
+            self._desk, shared, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
         )
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._report())]
 
@@ -71,6 +79,9 @@ class EdgeRole:
         server, self._server = self._server, None
         if server is not None:
             await server.drain(deadline_s)
+        private, self._private = self._private, None
+        if private is not None:
+            await private.drain(_REPORT_DEADLINE_S)
         await asyncio.gather(*tasks, return_exceptions=True)
         stop_hearing, self._stop_hearing = self._stop_hearing, None
         if stop_hearing is not None:
@@ -147,3 +158,4 @@ class EdgeRole:
 
 
 _LIMITS = Limits(body_bytes=1024, idle_s=75.0)
+_PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16)

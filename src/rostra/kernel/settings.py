@@ -1,6 +1,7 @@
 """The one settings file. Its comments are the manual; the defaults below are the only other place a setting exists."""
 
 import difflib
+import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ class Settings:
         "", "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT."
     )
     sound_url: str = _setting("", "How players reach the edge (any host or CDN). Empty: the door's host, one port up.")
+    edges: int = _setting(
+        0, "Processes that serve sound, side by side on the edge's port. 0: one per core but one, at least one.", 0, 64
+    )
     log_level: str = _setting("info", "debug, info, warning or error.")
     sync: str = _setting(
         "part", "When the record is forced to disk: 'part' (each half second), 'segment' (each four), 'off'."
@@ -73,8 +77,20 @@ class Settings:
         return host, self.port + ROLES.index(role)
 
     @property
+    def processes(self) -> tuple[str, ...]:
+        """The names of all processes: 'edge', 'edge-2', 'edge-3' where a role has several."""
+        edges = self.edges or max(1, len(os.sched_getaffinity(0)) - 1)
+        further = [f"edge-{number}" for number in range(2, edges + 1)]
+        return tuple(name for role in ROLES for name in ((role, *further) if role == "edge" else (role,)))
+
+    @property
     def on_loopback(self) -> bool:
         return self.host in _LOOPBACK
+
+
+def role_of(process: str) -> str:
+    """The role of a process by its name: 'edge-2' is an edge."""
+    return process.partition("-")[0]
 
 
 def load(path: Path, **override: Any) -> Settings:

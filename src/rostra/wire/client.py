@@ -5,6 +5,7 @@ buffer), so that an endless stream can be handed on. Every wait has a deadline.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -117,7 +118,8 @@ class Answer:
 class Client:
     """Talks to one role. Connections come back to it when an answer is read to its end, or closed."""
 
-    def __init__(self, address: tuple[str, int], limits: ClientLimits | None = None) -> None:
+    def __init__(self, address: tuple[str, int] | str, limits: ClientLimits | None = None) -> None:
+        """`address`: host and port, or the path of a Unix socket."""
         self.limits = limits or ClientLimits()
         self._address = address
         self._idle: list[_Link] = []
@@ -202,8 +204,8 @@ class Client:
         while True:
             try:
                 async with asyncio.timeout_at(end):
-                    return _Link(*await asyncio.open_connection(*self._address, limit=_BUFFER_BYTES))
-            except ConnectionRefusedError:
+                    return _Link(*await _open(self._address))
+            except (ConnectionRefusedError, FileNotFoundError):
                 if loop.time() + _ASK_AGAIN_S >= end:
                     raise
                 await asyncio.sleep(_ASK_AGAIN_S)
@@ -231,11 +233,22 @@ _OURS = frozenset(
 _BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)
 
 
+async def _open(address: tuple[str, int] | str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if not isinstance(address, str):
+        return await asyncio.open_connection(*address, limit=_BUFFER_BYTES)
+    directory = os.open(os.path.dirname(address), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # However deep it lies: a Unix address has room for 108 bytes.
+        short = f"/proc/self/fd/{directory}/{os.path.basename(address)}"
+        return await asyncio.open_unix_connection(short, limit=_BUFFER_BYTES)
+    finally:
+        os.close(directory)
+
+
 def _encode(
-    address: tuple[str, int], method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes
+    address: tuple[str, int] | str, method: str, target: str, headers: Sequence[tuple[str, str]], body: bytes
 ) -> bytes:
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}:{address[1]}"]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {_host(address)}"]
     for name, value in headers:
         if name.lower() not in _OURS:
             if "\r" in name + value or "\n" in name + value:
@@ -244,3 +257,9 @@ def _encode(
     if body or method not in ("GET", "HEAD", "DELETE", "OPTIONS"):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def _host(address: tuple[str, int] | str) -> str:
+    if isinstance(address, str):
+        return "localhost"
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"

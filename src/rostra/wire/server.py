@@ -66,7 +66,8 @@ class Server:
 
     async def listen(self, sockets: list[socket.socket]) -> None:
         for one in sockets:
-            server = await self.loop.create_server(lambda: Connection(self), sock=one, backlog=_BACKLOG)
+            listen = self.loop.create_unix_server if one.family == socket.AF_UNIX else self.loop.create_server
+            server = await listen(lambda: Connection(self), sock=one, backlog=_BACKLOG)
             self._listening.append(server)
 
     async def drain(self, deadline_s: float) -> None:

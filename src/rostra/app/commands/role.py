@@ -5,7 +5,7 @@ from rostra.app.commands.face import Args, Declared
 
 def declare(commands: Declared) -> None:
     role = commands.add("role", _role, None, where=True)
-    role.add_argument("name", choices=("door", "edge", "control", "stage"))
+    role.add_argument("name")
     role.add_argument("--sockets", default="")
     role.add_argument("--heart", type=int, required=True)
     role.add_argument("--parent", type=int, required=True)
