@@ -27,8 +27,18 @@ from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
 from rostra.wire.server import Exchange
 
-Hot = dict[str, tuple[Prepared, Ears]]
-"""Answers by path, with the ears of their Space: what the short way through looks at."""
+
+class Hot(dict[str, tuple[Prepared, Ears]]):
+    """Answers by path, with the ears of their Space: what the short way through looks at.
+
+    Attributes:
+        coming: the parts that may be waited for, by path: where that is counted, and who waits already.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coming: dict[str, tuple[Channel, list[Exchange]]] = {}
+
 
 RING_SEGMENTS = 6
 """How many segments of parts are kept as written answers; older ones are read from the record."""
@@ -38,7 +48,10 @@ class Channel:
     """Attributes:
     parts: how many parts there are; the number of the next.
     held: requests waiting here, some of whose peers may have gone.
+    in_vain: answers a request whose time is over.
     """
+
+    in_vain: Callable[[Exchange], None]
 
     def __init__(self, space_id: SpaceId, rendition: Rendition, hot: Hot, ears: Ears, playlists: Playlists) -> None:
         self.rendition = rendition
@@ -48,8 +61,9 @@ class Channel:
         self.ahead = advance_part_limit(rendition.shape)
         self.held = 0
         self._base = f"/s/{space_id}/{rendition.shape.url}/"
+        self.ears = ears
         self._hot = hot
-        self._ears = ears
+        self._coming = hot.coming
         self._playlists = playlists
         self._ring: deque[tuple[int, bytes]] = deque()
         self._ring_most = RING_SEGMENTS * rendition.shape.parts_per_segment
@@ -68,6 +82,7 @@ class Channel:
         """The init segment is known."""
         self.init_bytes = init
         self.init = answers.media(init, '"init"', answers.fresh_for(answers.FOR_EVER_S, immutable=True))
+        self._await_next()
 
     def add(self, payload: bytes, start_us: int) -> None:
         """The next part is on the record."""
@@ -76,7 +91,9 @@ class Channel:
         self._playlists.add(start_us)
         self.parts = number + 1
         self._changed()
+        self._coming.pop(self._path("part", number), None)
         waiting = self._for_part.pop(number, None)
+        self._await_next()
         if waiting:
             self.held -= len(waiting)
             _send_all(waiting, self._hot[self._path("part", number)][0])
@@ -86,7 +103,7 @@ class Channel:
         """Keep a part of the newest ones as an answer. Used alone for those that were there before we followed."""
         path = self._path("part", number)
         answer = answers.media(payload, f'"p{number}"', answers.fresh_for(MEDIA_MAX_AGE_S, immutable=True))
-        self._hot[path] = answer, self._ears
+        self._hot[path] = answer, self.ears
         self._ring.append((number, payload))
         if len(self._ring) > self._ring_most:
             old, _ = self._ring.popleft()
@@ -98,6 +115,7 @@ class Channel:
         """No further part will come: who waits for one is told so."""
         if self._playlists.ended:
             return
+        self._await_nothing()
         self._playlists.end()
         self._changed()
         self._replays.clear()
@@ -112,6 +130,7 @@ class Channel:
 
     def close(self) -> None:
         """Forget all answers. Nobody may be waiting."""
+        self._await_nothing()
         for number, _ in self._ring:
             self._hot.pop(self._path("part", number), None)
         for msn in self._segments:
@@ -133,7 +152,7 @@ class Channel:
         begin = numbers.start - self._ring[0][0]
         body = b"".join(self._ring[at][1] for at in range(begin, begin + stop - numbers.start))
         answer = answers.media(body, f'"s{msn}"', answers.fresh_for(MEDIA_MAX_AGE_S, immutable=True))
-        self._hot[self._path("seg", msn)] = answer, self._ears
+        self._hot[self._path("seg", msn)] = answer, self.ears
         self._segments = deque(sorted({*self._segments, msn}))
         return answer
 
@@ -209,8 +228,8 @@ class Channel:
 
     def forget_the_gone(self) -> None:
         """Let go of requests that are over."""
-        for number, exchanges in self._for_part.items():
-            self._for_part[number] = [one for one in exchanges if not one.gone]
+        for exchanges in self._for_part.values():
+            exchanges[:] = [one for one in exchanges if not one.gone]
         for number, lists in self._for_list.items():
             self._for_list[number] = [one for one in lists if not one[0].gone]
         for number, others in self._for_more.items():
@@ -223,6 +242,7 @@ class Channel:
 
     def give_up(self, why: Prepared) -> None:
         """Answer all who wait with this."""
+        self._await_nothing()
         for exchanges in self._for_part.values():
             _send_all(exchanges, why)
         for lists in self._for_list.values():
@@ -230,6 +250,18 @@ class Channel:
         for others in self._for_more.values():
             _send_all([one[0] for one in others], why)
         self._for_part, self._for_list, self._for_more, self.held = {}, {}, {}, 0
+
+    def _await_next(self) -> None:
+        """The next few parts may be waited for without asking us."""
+        if not self.ended:
+            for number in range(self.parts, self.parts + self.ahead):
+                path = self._path("part", number)
+                if path not in self._coming:
+                    self._coming[path] = self, self._for_part.setdefault(number, [])
+
+    def _await_nothing(self) -> None:
+        for number in range(self.parts, self.parts + self.ahead):
+            self._coming.pop(self._path("part", number), None)
 
     def _wake(self, every: bool = False) -> None:
         for number in [one for one in self._for_list if one < self.parts or every]:

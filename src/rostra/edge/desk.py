@@ -34,6 +34,7 @@ class Desk:
         self.whole = Whole()
         self._shelf = shelf
         self._hot = shelf.hot
+        self._coming = shelf.hot.coming
         self._key = key
         self._metrics = metrics
         self._reading: dict[str, list[Exchange]] = {}
@@ -48,6 +49,14 @@ class Desk:
                 return
             ears.add(ear_of(exchange))
             exchange.send_prepared(answer)
+            return
+        coming = self._coming.get(request.path)
+        if coming is not None and request.plain:
+            channel, waiting = coming
+            channel.ears.add(ear_of(exchange))
+            if self._may_wait(exchange, channel):
+                channel.held += 1
+                waiting.append(exchange)
             return
         self._look(exchange, request)
 
@@ -107,7 +116,7 @@ class Desk:
             exchange.send_prepared(follower.why_nothing())
         elif number >= channel.parts + channel.ahead:
             exchange.send_prepared(answers.TOO_FAR)
-        elif self._may_wait(exchange, follower, channel):
+        elif self._may_wait(exchange, channel):
             channel.wait_for_part(number, exchange)
 
     def _segment(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
@@ -123,7 +132,7 @@ class Desk:
             exchange.send_prepared(follower.why_nothing())
         elif msn > channel.rendition.shape.segments_complete(channel.parts):
             exchange.send_prepared(answers.TOO_FAR)
-        elif self._may_wait(exchange, follower, channel):
+        elif self._may_wait(exchange, channel):
             channel.wait_for_more(numbers.stop - 1, exchange, partial(self._find, exchange, wanted))
 
     def _stored(self, exchange: Exchange, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
@@ -167,7 +176,7 @@ class Desk:
         answer = channel.playlist(exchange.request)
         if isinstance(answer, Prepared):
             exchange.send_prepared(answer)
-        elif self._may_wait(exchange, follower, channel):
+        elif self._may_wait(exchange, channel):
             number, skip, zipped = answer
             channel.wait_for_list(number, exchange, skip, zipped)
 
@@ -208,10 +217,10 @@ class Desk:
         """Look again when this part is there."""
         if channel.ended:
             exchange.send_prepared(follower.why_nothing())
-        elif self._may_wait(exchange, follower, channel):
+        elif self._may_wait(exchange, channel):
             channel.wait_for_more(number, exchange, partial(self._find, exchange, wanted))
 
-    def _may_wait(self, exchange: Exchange, follower: Follower, channel: Channel) -> bool:
+    def _may_wait(self, exchange: Exchange, channel: Channel) -> bool:
         """Set the deadline of a request that waits; or answer it, when too many do."""
         if channel.held >= HELD_MOST:
             channel.forget_the_gone()
@@ -220,7 +229,7 @@ class Desk:
                 exchange.send_prepared(answers.CROWDED)
                 return False
         self.held += 1
-        exchange.hold(BLOCK_MOST_S, partial(_in_vain, exchange, follower))
+        exchange.hold(BLOCK_MOST_S, channel.in_vain)
         return True
 
     def _show_metrics(self, exchange: Exchange) -> None:
@@ -243,7 +252,3 @@ _INDEXES = {
 
 def _lasting(channel: Channel) -> tuple[str, str]:
     return answers.fresh_for(answers.FOR_EVER_S if channel.ended else MEDIA_MAX_AGE_S, immutable=True)
-
-
-def _in_vain(exchange: Exchange, follower: Follower) -> None:
-    exchange.send_prepared(follower.why_nothing())

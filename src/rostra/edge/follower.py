@@ -11,6 +11,7 @@ from rostra.sound.renditions import Rendition
 from rostra.space.space import Space
 from rostra.space.states import OVER, State
 from rostra.wire.http1 import Prepared
+from rostra.wire.server import Exchange
 
 
 class Follower:
@@ -30,6 +31,8 @@ class Follower:
         self.busy = 0
         self.reported = 0
         self.closed = False
+        for channel in channels.values():
+            channel.in_vain = self.in_vain
 
     @property
     def space(self) -> Space:
@@ -62,6 +65,10 @@ class Follower:
         if self.space.live_since_us is None:
             return answers.NOT_ON_AIR
         return answers.BLOCKED_TOO_LONG
+
+    def in_vain(self, exchange: Exchange) -> None:
+        """Answer a request whose time is over."""
+        exchange.send_prepared(self.why_nothing())
 
     def close(self, why: Prepared) -> None:
         self.closed = True

@@ -23,7 +23,7 @@ class Exchange:
     def __init__(self, connection: "Connection", request: Request) -> None:
         self._connection: Connection | None = connection
         self._on_gone: Callable[[], None] | None = None
-        self._on_deadline: Callable[[], None] | None = None
+        self._on_deadline: Callable[["Exchange"], None] | None = None
         self._on_drain: Callable[[], None] | None = None
         self.gone = False
         self.request = request
@@ -124,8 +124,8 @@ class Exchange:
         """Call when the server stops while this waits, or streams; it may answer better than the plain 503."""
         self._on_drain = callback
 
-    def hold(self, deadline_s: float, on_deadline: Callable[[], None] | None = None) -> None:
-        """Keep waiting up to `deadline_s` (kept to about a second), then call; 503 if nothing is sent even then."""
+    def hold(self, deadline_s: float, on_deadline: Callable[["Exchange"], None] | None = None) -> None:
+        """Keep waiting up to `deadline_s` (kept to about a second), then call with this; 503 if nothing is sent even then."""
         connection = self._connection
         if connection is not None:
             self._on_deadline = on_deadline or _nothing
@@ -150,10 +150,12 @@ class Exchange:
 
     def expire(self, whole: bytes, *, draining: bool) -> None:
         """Time is over: the handler's callback may answer, else `whole` does. Called by the connection."""
-        callback = self._on_drain if draining else self._on_deadline
+        on_drain, on_deadline = self._on_drain, self._on_deadline
         self._on_deadline = self._on_drain = None
-        if callback is not None:
-            callback()
+        if draining and on_drain is not None:
+            on_drain()
+        elif not draining and on_deadline is not None:
+            on_deadline(self)
         unanswered = self._connection is not None
         if unanswered:
             self.send(whole)
@@ -240,5 +242,5 @@ class Stream:
             self._on_drain()
 
 
-def _nothing() -> None:
+def _nothing(_: Exchange) -> None:
     return None
