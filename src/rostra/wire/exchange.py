@@ -23,7 +23,7 @@ class Exchange:
     def __init__(self, connection: "Connection", request: Request) -> None:
         self._connection: Connection | None = connection
         self._on_gone: Callable[[], None] | None = None
-        self._on_deadline: Callable[["Exchange"], None] | None = None
+        self._on_deadline: Callable[[Exchange], None] | None = None
         self._on_drain: Callable[[], None] | None = None
         self.gone = False
         self.request = request
