@@ -1,0 +1,72 @@
+"""The HLS check, written against the draft by itself, over ten thousand versions of our playlists."""
+
+from itertools import pairwise
+
+import pytest
+
+from rostra.rehearsal.hls.findings import Finding, Severity
+from rostra.rehearsal.hls.low_latency import LOW_LATENCY
+from rostra.rehearsal.hls.one import ONE
+from rostra.rehearsal.hls.playlist import Playlist
+from rostra.rehearsal.hls.reading import read
+from rostra.rehearsal.hls.succession import DELTA, SUCCESSION, Delta, Step
+from rostra.sound.hls import Playlists
+from rostra.sound.renditions import Rendition
+
+START_US = 1_900_000_000_000_000
+PARTS = 1250
+"""Beyond a window of five minutes, so that it slides."""
+
+
+def complaints(found: list[Finding]) -> list[str]:
+    return [f"{one.rule.name}: {one.sentence}" for one in found if one.rule.severity is not Severity.NOTE]
+
+
+def alone(playlist: Playlist) -> list[str]:
+    return complaints([*ONE.judge(playlist), *LOW_LATENCY.judge(playlist)])
+
+
+@pytest.mark.parametrize("window_s", [24.0, 60.0, 300.0])
+@pytest.mark.parametrize("rendition", list(Rendition), ids=lambda one: one.shape.url)
+def test_no_version_of_a_playlist_as_it_grows_breaks_a_rule(rendition: Rendition, window_s: float) -> None:
+    """Every part of the first minutes with its delta update and its end, then every seventh; after each the one before it."""
+    playlists, start_us = Playlists(rendition, window_s), START_US
+    before, seen = read(playlists.live()), 1
+    for number in range(PARTS):
+        # A wall clock that drifts, is set back and set forward.
+        start_us += rendition.shape.part_us + (number % 5 - 2) * 300
+        start_us += {200: -7_200_000_000, 400: 3_600_000_000}.get(number, 0)
+        playlists.add(start_us)
+        if number > 420 and number % 7:
+            continue
+        live = read(playlists.live())
+        assert alone(live) == []
+        step = Step(before, live, rendition.shape.segment_s, rendition.shape.part_s)
+        assert complaints(list(SUCCESSION.judge(step))) == []
+        update = read(playlists.live(skip=True))
+        assert complaints(list(DELTA.judge(Delta(live, update)))) == []
+        assert alone(update) == []
+        before, seen = live, seen + 2
+        if number % 10 == 0:
+            replay = read(playlists.replay())
+            assert complaints(list(ONE.judge(replay))) == []
+            seen += 1
+    playlists.end()
+    for text in (playlists.live(), playlists.replay()):
+        assert alone(read(text)) == []
+    assert complaints(list(SUCCESSION.judge(Step(before, read(playlists.live()))))) == []
+    assert seen > 1120  # nine of these: ten thousand
+
+
+@pytest.mark.parametrize("rendition", list(Rendition), ids=lambda one: one.shape.url)
+def test_a_broadcast_may_end_at_any_part(rendition: Rendition) -> None:
+    for parts in range(1, 60):
+        playlists = Playlists(rendition, 24.0)
+        for number in range(parts):
+            playlists.add(START_US + number * rendition.shape.part_us)
+        live = read(playlists.live())
+        playlists.end()
+        versions = [live, read(playlists.live()), read(playlists.live(skip=True))]
+        assert [alone(one) for one in versions] == [[], [], []]
+        for one, later in pairwise(versions):
+            assert complaints(list(SUCCESSION.judge(Step(one, later)))) == []
