@@ -80,7 +80,7 @@ def _judge(request: pytest.FixtureRequest, mark: str, found: list[str], what: st
 def eventually() -> Callable[..., Any]:
     """Ask again until the answer is true, with a deadline: for what another process does in its own time."""
 
-    def ask(question: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.05) -> Any:
+    def ask(question: Callable[[], Any], within_s: float = 30.0, every_s: float = 0.05) -> Any:
         deadline = time.monotonic() + within_s
         while not (answer := question()):
             if time.monotonic() > deadline:

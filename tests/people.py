@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heard import TAPS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -16,6 +16,9 @@ FLAGS = [
     "--disable-renderer-backgrounding", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
 ]  # fmt: skip
 HLS_JS = "1.7.4"
+PATIENCE_S = 30
+"""A machine torn between much else may take so long for what takes a second. What a page then says does not depend on it."""
+expect.set_options(timeout=PATIENCE_S * 1000)
 SPEECH = (
     "Good evening everybody, and welcome. Tonight we open on time. She sells sea shells by the sea shore, "
     "and six slick swans swam swiftly south. What was said here can be heard again by anyone."
@@ -70,15 +73,15 @@ def go_on_stage(page: Page, studio_url: str, *, processed: bool = True) -> None:
         page.get_by_role("switch").check(force=True)
     opening = page.get_by_role("button", name="Open the green room")
     joining = page.get_by_role("button", name="Go to the stage")
-    opening.or_(joining).first.wait_for(timeout=10_000)
+    opening.or_(joining).first.wait_for()
     if opening.is_visible():
         opening.click()
-    joining.click(timeout=10_000)
-    page.get_by_role("button", name="Leave the stage").wait_for(timeout=15_000)
+    joining.click()
+    page.get_by_role("button", name="Leave the stage").wait_for()
 
 
 def go_live(page: Page) -> None:
-    page.get_by_role("button", name="Go live").click(timeout=15_000)
+    page.get_by_role("button", name="Go live").click()
 
 
 def hls_js(page: Page, playlist_url: str) -> None:

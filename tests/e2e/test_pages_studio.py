@@ -51,6 +51,13 @@ def place(page: Page) -> str:
     return str(page.evaluate("studio.place"))
 
 
+def asks_for_a_seat(page: Page) -> list[str]:
+    """From now on, each offer that this page sends."""
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if (one.method, one.url[-6:]) == ("POST", "/stage") else None)
+    return asked
+
+
 def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     server: Rostra, space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
 ) -> None:
@@ -63,7 +70,7 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     page.get_by_role("button", name="Use my microphone").click()
     page.get_by_role("button", name="Test for two seconds").click()
     expect(page.locator("#echowords")).to_have_text("Speak now.")
-    expect(page.locator("#echowords")).to_have_text("Did it sound right? Then you are ready.", timeout=10_000)
+    expect(page.locator("#echowords")).to_have_text("Did it sound right? Then you are ready.")
     expect(page.locator("#list")).to_contain_text("Your microphone sounds right")
 
     page.get_by_role("button", name="Open the green room").click()
@@ -71,11 +78,11 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     expect(page.locator("#words")).to_have_text(
         "Green room: the speakers hear each other, listeners hear nothing.", timeout=10_000
     )
-    expect(page.locator(".card")).to_contain_text("can be heard · connection good", timeout=5000)
+    expect(page.locator(".card")).to_contain_text("can be heard · connection good")
     go_live(page)
     expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.")
     expect(page.locator("#lamp")).to_have_text("On air")
-    expect(page.locator("#clock")).to_have_text(re.compile(r"0:0[2-9]"), timeout=8000)
+    expect(page.locator("#clock")).to_have_text(re.compile(r"0:0[2-9]|0:[1-9]\d"))
 
     page.get_by_role("button", name="End the broadcast").click()
     page.get_by_role("button", name="No", exact=True).click()
@@ -83,7 +90,7 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     page.get_by_role("button", name="End the broadcast").click()
     page.get_by_role("button", name="End it").click()
     expect(page.locator("#words")).to_have_text("It has ended. Listeners find the recording on the same page.")
-    eventually(lambda: server.state(space["id"])["state"] == "ended", 3)
+    eventually(lambda: server.state(space["id"])["state"] == "ended")
 
 
 def test_a_guest_comes_by_link_is_muted_asked_and_removed(
@@ -111,23 +118,21 @@ def test_a_guest_comes_by_link_is_muted_asked_and_removed(
     card.get_by_role("button", name="Remove").click()
     host.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(host.locator(".card")).to_have_count(1)
-    expect(guest.locator("#words")).to_contain_text("opens no seat", timeout=10_000)
+    expect(guest.locator("#words")).to_contain_text("opens no seat")
 
 
 def test_a_speaker_is_back_in_the_same_seat_after_the_stage_died(
-    own_server: Rostra, device: Callable[..., BrowserContext]
+    own_server: Rostra, device: Callable[..., BrowserContext], eventually: Callable[..., Any]
 ) -> None:
     space = own_server.run("space", "create", "--title", "Sturdy")
     page = device().new_page()
     go_on_stage(page, space["studio"])
     go_live(page)
     expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.")
-    first = page.evaluate("(window.first = studio.peer, 1)")
-    assert first
+    page.evaluate("void (window.first = studio.peer)")
     own_server.kill_role("stage")
-    expect(page.locator("#words")).not_to_have_text("On the air. Everybody hears you.", timeout=5000)
-    expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.", timeout=10_000)
-    assert page.evaluate("studio.peer !== window.first && studio.peer.connectionState") == "connected"
+    eventually(lambda: page.evaluate("studio.peer !== first && studio.peer?.connectionState === 'connected'"))
+    expect(page.locator("#words")).to_have_text("On the air. Everybody hears you.")
     speakers = own_server.state(space["id"])["speakers"]
     assert [(one["seat"], one["on_stage"]) for one in speakers] == [("s1", True)]
 
@@ -140,12 +145,57 @@ def test_a_speaker_is_back_in_the_same_seat_after_the_network_was_away_or_the_pa
     go_on_stage(page, space["studio"])
     page.evaluate("studio.peer.close()")  # what a change of network does to a connection
     context.set_offline(True)
-    expect(page.locator("#words")).to_have_text(re.compile("We keep trying|We are putting you back"), timeout=16_000)
+    expect(page.locator("#words")).to_have_text(re.compile("We keep trying|We are putting you back"))
+    asked = asks_for_a_seat(page)
     context.set_offline(False)
-    expect(page.locator("#words")).to_contain_text("Green room", timeout=10_000)
+    expect(page.locator("#words")).to_contain_text("Green room")
+    page.wait_for_timeout(1000)  # nor does it ask once more
+    assert len(asked) == 1, "the first attempt after the network's return is the last"
     page.reload()
-    expect(page.locator("#words")).to_contain_text("Green room: the speakers hear each other", timeout=10_000)
+    expect(page.locator("#words")).to_contain_text("Green room: the speakers hear each other")
     assert place(page) == "on"
+
+
+def test_a_network_that_comes_back_in_the_middle_of_an_attempt_does_not_leave_the_speaker_outside(
+    space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    page.add_init_script(
+        """const real = RTCPeerConnection.prototype.setLocalDescription;
+        window.returns = 0;
+        RTCPeerConnection.prototype.setLocalDescription = function (...rest) {
+          const under_way = real.apply(this, rest);
+          if (window.returns-- > 0) dispatchEvent(new Event("online"));
+          return under_way;
+        };"""
+    )
+    go_on_stage(page, space["studio"])
+    asked = asks_for_a_seat(page)
+    page.evaluate("(window.returns = 3, studio.peer.close(), dispatchEvent(new Event('online')))")
+    eventually(lambda: page.evaluate("returns < 0 && studio.peer?.connectionState === 'connected'"))
+    expect(page.locator("#words")).to_contain_text("Green room")
+    assert len(asked) == 1
+
+
+def test_a_connection_that_a_change_of_network_left_dead_is_replaced_before_it_says_so_itself(
+    space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    page.add_init_script(
+        """const real = RTCPeerConnection.prototype.getStats;
+        RTCPeerConnection.prototype.getStats = function (...rest) {
+          return this === window.dead ? Promise.resolve(new Map()) : real.apply(this, rest);
+        };"""
+    )
+    go_on_stage(page, space["studio"])
+    asked = asks_for_a_seat(page)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_timeout(2500)
+    assert not asked, "one that still brings sound is kept"
+    page.evaluate("(window.dead = studio.peer, dispatchEvent(new Event('online')))")
+    eventually(lambda: page.evaluate("studio.peer !== dead && studio.peer?.connectionState === 'connected'"))
+    expect(page.locator("#words")).to_contain_text("Green room")
+    assert len(asked) == 1
 
 
 def test_the_same_link_on_another_device_takes_the_seat_and_the_first_page_says_so(
@@ -154,11 +204,11 @@ def test_the_same_link_on_another_device_takes_the_seat_and_the_first_page_says_
     first, second = device().new_page(), device().new_page()
     go_on_stage(first, space["studio"])
     go_on_stage(second, space["studio"])
-    expect(first.locator("#words")).to_contain_text("You are on the stage from another tab or device.", timeout=15_000)
+    expect(first.locator("#words")).to_contain_text("You are on the stage from another tab or device.")
     second.wait_for_timeout(2000)
     assert (place(first), place(second)) == ("elsewhere", "on"), "they do not fight over it"
     first.get_by_role("button", name="Come back here").click()
-    expect(second.locator("#words")).to_contain_text("You are on the stage from another tab or device.", timeout=15_000)
+    expect(second.locator("#words")).to_contain_text("You are on the stage from another tab or device.")
     assert place(first) == "on"
 
 
@@ -184,7 +234,7 @@ def test_a_delay_reaches_the_listeners_with_its_reason(
     page.get_by_label("What listeners are told").fill("a late train")
     page.get_by_role("button", name="Tell everybody").click()
     expect(page.locator("#lamp")).to_have_text("Starting late")
-    eventually(lambda: server.state(space["id"])["state"] == "delayed", 3)
+    eventually(lambda: server.state(space["id"])["state"] == "delayed")
     state = server.state(space["id"])
     assert (state["state"], state["starts"], state["reason"]) == ("delayed", "2040-01-01T19:20:00.000Z", "a late train")
 

@@ -2,8 +2,16 @@
 
 /** @param {number} ms */
 export const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-/** 0.2 to 2 seconds, longer after each failure, never the same for two. @param {number} tries */
-export const pause = (tries) => wait(Math.min(2000, 200 * 1.6 ** tries) * (0.5 + Math.random() / 2));
+/**
+ * 0.2 to 2 seconds, longer after each failure, never the same for two; ended by the signal.
+ * @param {number} tries
+ * @param {AbortSignal} hurry
+ */
+export async function pause(tries, hurry) {
+  if (hurry.aborted) return;
+  const called = new Promise((done) => hurry.addEventListener("abort", done));
+  await Promise.race([wait(Math.min(2000, 200 * 1.6 ** tries) * (0.5 + Math.random() / 2)), called]);
+}
 
 const SILENCE_MS = 12_000; // the stage says something every 5 s
 
@@ -38,7 +46,9 @@ export async function follow(address, key, heard, line) {
   for (let tries = 0; ; tries++) {
     const cut = new AbortController();
     const again = () => cut.abort();
-    addEventListener("online", again);
+    const back = new AbortController(); // the network is back
+    back.signal.addEventListener("abort", again);
+    addEventListener("online", () => back.abort(), { signal: back.signal });
     let watch = setTimeout(again, SILENCE_MS);
     try {
       const response = await fetch(address, { headers: { Authorization: `Bearer ${key}` }, signal: cut.signal, cache: "no-store" });
@@ -68,9 +78,10 @@ export async function follow(address, key, heard, line) {
       if (wrong instanceof Refused) throw wrong;
     } finally {
       clearTimeout(watch);
-      removeEventListener("online", again);
     }
     line(false);
-    await pause(tries);
+    await pause(tries, back.signal);
+    if (back.signal.aborted) tries = -1;
+    back.abort();
   }
 }

@@ -2,7 +2,9 @@
 import { Refused, pause, said, wait } from "./feed.js";
 
 const CONNECT_MS = 8000; // a whole attempt
+const ANSWER_MS = 3000; // the stage's answer to the first attempt, longer for later ones: a dead line must not hold us
 const LOST_MS = 2500; // "disconnected" mends itself often; longer than this it does not
+const QUIET_MS = 1500; // the others' sound comes 50 times a second, silence too
 
 export class Seat {
   /**
@@ -24,6 +26,7 @@ export class Seat {
     this.session = "";
     this.cut = new AbortController(); // of the attempt under way
     this.busy = false;
+    this.hurry = new AbortController(); // the next attempt shall not wait
     this.connectedAt = 0;
     this.closedByStage = false;
     this.seated = false; // as the stage last said
@@ -33,7 +36,7 @@ export class Seat {
     this.again = undefined;
     /** @type {RTCIceServer[]} */
     this.ice = [];
-    addEventListener("online", () => this.on || this.drop());
+    addEventListener("online", () => (this.on ? this.listen() : this.drop()));
     addEventListener("pagehide", () => this.hangUp());
   }
 
@@ -82,20 +85,30 @@ export class Seat {
     this.again = setTimeout(() => this.seated || this.busy || this.drop(), fresh ? 3000 : 800);
   }
 
-  /** Give up this connection; the next one begins at once. */
+  /** Give up this connection, or the attempt at one; the next begins at once. */
   drop() {
     if (!this.wanted) return;
+    this.hurry.abort();
     this.close();
     this.keep();
+  }
+
+  /** The network came back, perhaps another one: a connection that brings nothing now is dead, whatever it says. */
+  async listen() {
+    const { peer } = this;
+    const before = await packets(peer);
+    await wait(QUIET_MS);
+    if (this.peer === peer && this.on && (await packets(peer)) === before) this.drop();
   }
 
   async keep() {
     if (this.busy) return;
     this.busy = true;
-    for (let tries = 0; this.wanted && !this.on; tries++) {
+    for (let tries = 0; this.wanted && !this.on; tries = this.hurry.signal.aborted ? 0 : tries + 1) {
+      this.hurry = new AbortController();
       this.tell(tries || this.connectedAt ? "lost" : "joining");
       try {
-        await this.connect();
+        await this.connect(tries);
       } catch (wrong) {
         this.close();
         if (wrong instanceof Refused) {
@@ -103,16 +116,28 @@ export class Seat {
           this.tell("away", wrong.message);
           break;
         }
-        await pause(tries);
+        await pause(tries, this.hurry.signal);
       }
     }
     this.busy = false;
   }
 
-  async connect() {
-    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice, bundlePolicy: "max-bundle" }));
+  /** One attempt, over when it succeeds, fails, is late, or is given up. @param {number} tries */
+  async connect(tries) {
     const cut = (this.cut = new AbortController());
     const late = setTimeout(() => cut.abort(), CONNECT_MS);
+    // A connection closed in the middle of setLocalDescription leaves that promise open for ever, as WebRTC wants it.
+    const over = new Promise((_, fail) => cut.signal.addEventListener("abort", () => fail(new Error("given up"))));
+    try {
+      await Promise.race([this.attempt(cut, tries), over]);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** @param {AbortController} cut @param {number} tries */
+  async attempt(cut, tries) {
+    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice, bundlePolicy: "max-bundle" }));
     this.closedByStage = false;
     const { sender } = peer.addTransceiver(/** @type {MediaStreamTrack} */ (this.track), { direction: "sendrecv" });
     peer.ontrack = ({ track }) => {
@@ -122,6 +147,7 @@ export class Seat {
     await peer.setLocalDescription();
     const gathered = new Promise((done) => (peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done(0)));
     await Promise.race([gathered, wait(1000)]);
+    const slow = setTimeout(() => cut.abort(), ANSWER_MS * (1 + tries));
     const response = await fetch(this.address, {
       method: "POST",
       headers: { Authorization: `Bearer ${this.key}`, "Content-Type": "application/sdp" },
@@ -134,10 +160,12 @@ export class Seat {
       throw new Error(why);
     }
     this.session = new URL(response.headers.get("Location") ?? "", new URL(this.address, location.href)).pathname;
-    await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    const answer = await response.text();
+    clearTimeout(slow);
+    await peer.setRemoteDescription({ type: "answer", sdp: answer });
     await this.connected(peer, cut.signal);
-    clearTimeout(late);
     this.connectedAt = performance.now();
+    this.doubt = false; // what was in doubt was the connection before
     this.watch(peer, sender);
     this.tell("on");
   }
@@ -193,4 +221,11 @@ export class Seat {
     this.peer?.close();
     this.peer = null;
   }
+}
+
+/** How many have come in. @param {RTCPeerConnection | null} peer */
+async function packets(peer) {
+  let count = 0;
+  for (const one of (await peer?.getStats())?.values() ?? []) if (one.type === "inbound-rtp") count += one.packetsReceived;
+  return count;
 }
