@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from rostra.broadcast.programme import BACKLOG_S, Broadcast, Programme
+from rostra.broadcast.lane import silent_part
+from rostra.broadcast.programme import BACKLOG_S, Broadcast, Counters, Programme
 from rostra.codec import aac
 from rostra.codec import opus as libopus
 from rostra.kernel.clock import ManualClock
@@ -21,7 +22,8 @@ from rostra.sound.renditions import FRAME, RATE, Rendition
 from rostra.space import events as e
 from rostra.timeline.disk import DiskLibrary
 from rostra.timeline.disk_writer import DiskWriter
-from rostra.timeline.ports import PartFlag
+from rostra.timeline.ports import PartFlag, PartMeta
+from rostra.timeline.verify import verify
 
 TONE = (0.3 * np.sin(2 * np.pi * 300 * np.arange(FRAME) / RATE)).astype(np.float32)
 
@@ -76,7 +78,7 @@ def decode(rendition: Rendition, frames: list[bytes]) -> np.ndarray:
         decoder = libopus.Decoder()
         return np.concatenate([decoder.decode(frame) for frame in frames])
     context = av.CodecContext.create("aac", "r")
-    context.extradata, context.sample_rate = aac.AUDIO_SPECIFIC_CONFIG, RATE
+    context.extradata, context.sample_rate = aac.audio_specific_config(rendition.shape.channels), RATE
     return np.concatenate([out.to_ndarray()[0] for frame in frames for out in context.decode(av.Packet(frame))])
 
 
@@ -101,14 +103,14 @@ def flags(one: Stage, rendition: Rendition) -> list[PartFlag]:
         reader.close()
 
 
-def test_both_renditions_grow_without_a_hole_and_say_what_is_the_case(tmp_path: Path) -> None:
+def test_all_renditions_grow_without_a_hole_and_say_what_is_the_case(tmp_path: Path) -> None:
     async def run() -> None:
         async with stage(tmp_path, ManualClock()) as one:
             await one.begin(new_space_id(), create=True)
             await one.speak(3)
             await one.programme.close()
             found = parts(one)
-            assert len(found[Rendition.OPUS]) == 6 and len(found[Rendition.HLS]) == 6
+            assert {rendition: len(views) for rendition, views in found.items()} == dict.fromkeys(Rendition, 6)
             for rendition, views in found.items():
                 assert [view.first_sample for view in views] == [n * rendition.shape.part_samples for n in range(6)]
             assert b'"state":"live"' in found[Rendition.OPUS][0].messages[0]
@@ -123,7 +125,7 @@ def test_both_renditions_grow_without_a_hole_and_say_what_is_the_case(tmp_path: 
 
 @pytest.mark.parametrize("away_s", [0.3, 7.0, 3600.0])
 @pytest.mark.parametrize("rebooted", [False, True])
-def test_after_a_crash_the_missing_time_is_silence_and_both_renditions_stay_in_step(
+def test_after_a_crash_the_missing_time_is_silence_and_all_renditions_stay_in_step(
     tmp_path: Path, away_s: float, rebooted: bool
 ) -> None:
     async def run() -> None:
@@ -152,7 +154,7 @@ def test_after_a_crash_the_missing_time_is_silence_and_both_renditions_stay_in_s
     asyncio.run(run())
 
 
-def test_the_first_sound_after_a_crash_stands_at_the_same_sample_in_both_renditions(tmp_path: Path) -> None:
+def test_the_first_sound_after_a_crash_stands_at_the_same_sample_in_all_renditions(tmp_path: Path) -> None:
     async def run() -> None:
         clock, space_id = ManualClock(), new_space_id()
         async with stage(tmp_path, clock) as before:
@@ -198,6 +200,32 @@ def test_graceful_restarts_again_and_again_do_not_make_the_broadcast_run_ahead(t
             for rendition in Rendition:
                 made_s = len(flags(one, rendition)) * rendition.shape.part_s
                 assert elapsed_s - 0.2 <= made_s <= elapsed_s + rendition.shape.part_s
+
+    asyncio.run(run())
+
+
+def test_a_broadcast_begun_without_a_rendition_goes_on_without_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        clock, space_id = ManualClock(), new_space_id()
+        async with stage(tmp_path, clock) as before:
+            before.writer = await before.library.writer(space_id, create=True)
+            for event in (e.Scheduled("T", "H", None, True), e.Opened("s1"), e.WentLive("s1")):
+                await before.writer.append_event(event)
+            for rendition in (Rendition.OPUS, Rendition.HLS):
+                await before.writer.append_init(rendition, fmp4.init(rendition))
+                silence = silent_part(rendition, 0, clock.wall_us())
+                meta = PartMeta(rendition, 0, PartFlag.FILL, -127, -127, clock.wall_us())
+                await before.writer.append_part(meta, fmp4.part(rendition, 0, silence.cut.frames, clock.wall_us()))
+            before.programme = Programme(before.writer, clock, Log("stage"), Counters(), lambda code, text: None)
+        async with stage(tmp_path, clock) as after:
+            await after.begin(space_id)
+            await after.speak(3)
+            await after.programme.close()
+            found = parts(after)
+            assert len(found[Rendition.OPUS]) > 5 and len(found[Rendition.HLS]) > 5
+            assert found[Rendition.LOW] == [] and Rendition.LOW not in after.writer.inits
+            proof = verify(tmp_path / "spaces" / space_id / "timeline", space_id, 0)
+            assert proof.parts["low"] == 0 and proof.parts["hls"] == len(found[Rendition.HLS])
 
     asyncio.run(run())
 

@@ -19,7 +19,7 @@ def decode(rendition: Rendition, frames: list[bytes]) -> np.ndarray:
         decoder = opus.Decoder()
         return np.concatenate([decoder.decode(frame) for frame in frames])
     decoder = av.CodecContext.create("aac", "r")
-    decoder.extradata, decoder.sample_rate = aac.AUDIO_SPECIFIC_CONFIG, RATE
+    decoder.extradata, decoder.sample_rate = aac.audio_specific_config(rendition.shape.channels), RATE
     return np.concatenate([out.to_ndarray()[0] for frame in frames for out in decoder.decode(av.Packet(frame))])
 
 

@@ -143,4 +143,5 @@ def silent_part(rendition: Rendition, number: int, start_us: int) -> Finished:
 
 
 def _encoder(rendition: Rendition) -> Encoder:
-    return _Opus() if rendition is Rendition.OPUS else aac.Encoder(rendition.shape.bitrate_bps)
+    shape = rendition.shape
+    return _Opus() if rendition is Rendition.OPUS else aac.Encoder(shape.bitrate_bps, shape.channels)

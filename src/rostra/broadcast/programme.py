@@ -1,4 +1,4 @@
-"""The broadcast of one live Space: the mix in, parts of both renditions onto its timeline, time without a hole.
+"""The broadcast of one live Space: the mix in, parts of all renditions onto its timeline, time without a hole.
 
 What is pushed is encoded at once and waits, whole part by whole part, for the disk. The part in the making always has
 the number that the clock gives it. Numbers that never came to be, because the process was dead, the machine slept, or the
@@ -87,7 +87,10 @@ class Programme:
         self.filled_s = 0.0
         self._writer, self._clock, self._log, self._counters, self._tell = writer, clock, log, counters, tell
         self._lanes: tuple[Lane, ...] = ()
-        self._backlogs: dict[Rendition, deque[tuple[Finished, bytes | None]]] = {one: deque() for one in Rendition}
+        # A broadcast begun without a rendition goes on without it: its parts would have to be there from the first.
+        self._backlogs: dict[Rendition, deque[tuple[Finished, bytes | None]]] = {
+            one: deque() for one in Rendition if one in writer.inits or not writer.last_parts
+        }
         self._anchor_sample = 0
         self._anchor_boot_us: int | None = None
         self._wake = asyncio.Event()
@@ -95,10 +98,9 @@ class Programme:
         self._failing = ""
 
     async def start(self) -> None:
-        for rendition in Rendition:
+        for rendition in self._backlogs:
             if rendition not in self._writer.inits:
-                config = aac.AUDIO_SPECIFIC_CONFIG if rendition is Rendition.HLS else None
-                await self._writer.append_init(rendition, fmp4.init(rendition, config))
+                await self._writer.append_init(rendition, fmp4.init(rendition, _config(rendition)))
         self._anchor_on_record()
         self._writing = asyncio.create_task(self._write_on(), name=f"broadcast {self._writer.space_id}")
 
@@ -171,10 +173,10 @@ class Programme:
         """Lanes anew, so that the frame to come stands where the clock says; whole parts before that are left to be filled."""
         for lane in self._lanes:
             self._keep(lane.finish(at_us))
-        ends = [self._next_number(one) * one.shape.part_samples for one in Rendition]
+        ends = [self._next_number(one) * one.shape.part_samples for one in self._backlogs]
         wanted = max(0, self._now_sample() - FRAME) // FRAME * FRAME
         position = max(wanted, *(-(-end // FRAME) * FRAME for end in ends))
-        self._lanes = tuple(Lane(one, position // one.shape.part_samples) for one in Rendition)
+        self._lanes = tuple(Lane(one, position // one.shape.part_samples) for one in self._backlogs)
         for lane in self._lanes:
             self._keep(lane.pad_to(position, at_us))
         self._wake.set()
@@ -273,6 +275,10 @@ class Programme:
             "seq": space.news,
         }
         return json.dumps(now, separators=(",", ":")).encode()
+
+
+def _config(rendition: Rendition) -> bytes | None:
+    return None if rendition is Rendition.OPUS else aac.audio_specific_config(rendition.shape.channels)
 
 
 def _boxed(part: Finished, message: bytes | None) -> tuple[PartMeta, bytes]:

@@ -1,6 +1,6 @@
-"""AAC-LC through FFmpeg's native encoder: 48 kHz, stereo, both channels the same mono sound.
+"""AAC-LC through FFmpeg's native encoder: 48 kHz, mono, or stereo with the same sound in both channels.
 
-Raw access units without ADTS headers; what a decoder must know beforehand is `AUDIO_SPECIFIC_CONFIG`.
+Raw access units without ADTS headers; what a decoder must know beforehand is `audio_specific_config`.
 """
 
 from typing import Final
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE: Final = 48_000
 FRAME_SAMPLES: Final = 1024
-CHANNELS: Final = 2
 
-# ISO/IEC 14496-3 section 1.6.2.1: AAC-LC (2), 48 kHz (index 3), two channels, 1024 samples a frame.
-AUDIO_SPECIFIC_CONFIG: Final = bytes([0x11, 0x90])
+
+def audio_specific_config(channels: int) -> bytes:
+    """ISO/IEC 14496-3 section 1.6.2.1: AAC-LC (2), 48 kHz (index 3), the channels, 1024 samples a frame."""
+    return (2 << 11 | 3 << 7 | channels << 3).to_bytes(2, "big")
 
 
 class Encoder:
@@ -24,18 +25,22 @@ class Encoder:
     The encoder looks two frames ahead: the unit that covers a frame comes out when two more frames have gone in.
     """
 
-    def __init__(self, bitrate: int) -> None:
+    def __init__(self, bitrate: int, channels: int = 2) -> None:
         context = av.CodecContext.create("aac", "w")
         context.sample_rate = SAMPLE_RATE
-        context.layout = "stereo"
+        self._layout = context.layout = {1: "mono", 2: "stereo"}[channels]
         context.format = "fltp"
-        context.bit_rate = bitrate
+        mono = channels == 1
+        # One channel alone comes out a quarter larger on speech than was asked for (measured).
+        context.bit_rate = round(bitrate * 0.79) if mono else bitrate
         # Measured on speech at this rate: the "fast" coder leaves 12 to 15 dB less error than "twoloop" at a third of its
         # cost. No noise substitution and no intensity stereo: the rate is ample for two like channels. Sibilants reach
-        # beyond the 17 kHz at which the encoder would cut.
-        context.options = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "cutoff": "20000"}
+        # beyond the 17 kHz at which the encoder would cut; at the low rate they cost the rest too much.
+        cutoff = "15000" if mono else "20000"
+        context.options = {"aac_coder": "fast", "aac_pns": "0", "aac_is": "0", "cutoff": cutoff}
         context.open()
         self._context = context
+        self._channels = channels
         self._given_samples = 0
         self._left = np.zeros(0, np.float32)
 
@@ -50,7 +55,8 @@ class Encoder:
         return units
 
     def _encode_frame(self, mono: NDArray[np.float32]) -> list[bytes]:
-        frame = AudioFrame.from_ndarray(np.stack((mono, mono)), format="fltp", layout="stereo")
+        channels = np.broadcast_to(mono, (self._channels, FRAME_SAMPLES))
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(channels), format="fltp", layout=self._layout)
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._given_samples
         self._given_samples += FRAME_SAMPLES

@@ -22,7 +22,7 @@ from rostra.wire.server import Counters, Exchange, Server, awaiting, refusal, se
 
 _READ: Final = ("GET", "HEAD")
 _SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)
-_SOUND: Final = re.compile(r"(?:hls|opus)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
+_SOUND: Final = re.compile(r"(?:hls|low|opus)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
 _STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
 _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
 

@@ -11,8 +11,8 @@ from rostra.sound.renditions import RATE, Rendition
 TRACK: Final = 1
 OPUS_PRE_SKIP: Final = 312
 """Samples that libopus' encoder delays (6.5 ms at 48 kHz)."""
-AAC_LC_48K_STEREO: Final = bytes([0x11, 0x90])
-"""AudioSpecificConfig: object type 2, frequency index 3, two channels. Source: ISO/IEC 14496-3, 1.6.2.1."""
+AAC_LC_48K: Final = {1: bytes([0x11, 0x88]), 2: bytes([0x11, 0x90])}
+"""AudioSpecificConfig by channels: object type 2, frequency index 3. Source: ISO/IEC 14496-3, 1.6.2.1."""
 
 _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _U32: Final = 0xFFFF_FFFF
@@ -35,7 +35,7 @@ def movie(
     Args:
         duration: in samples; 0 where the length is not known (live).
         tables: stts, stsc, stsz and stco or co64, complete boxes.
-        audio_config: AudioSpecificConfig as the AAC encoder gave it; None for AAC-LC 48 kHz stereo. Not used for Opus.
+        audio_config: AudioSpecificConfig as the AAC encoder gave it; None for plain AAC-LC 48 kHz. Not used for Opus.
         after: boxes that follow the track, such as mvex.
     """
     moments = _times(duration)
@@ -80,7 +80,7 @@ def _sample_entry(rendition: Rendition, audio_config: bytes | None) -> bytes:
     if rendition is Rendition.OPUS:
         d_ops = box(b"dOps", struct.pack(">BBHIhB", 0, channels, OPUS_PRE_SKIP, RATE, 0, 0))
         return box(b"Opus", common, d_ops)
-    return box(b"mp4a", common, _esds(rendition, audio_config or AAC_LC_48K_STEREO))
+    return box(b"mp4a", common, _esds(rendition, audio_config or AAC_LC_48K[channels]))
 
 
 def _esds(rendition: Rendition, audio_config: bytes) -> bytes:

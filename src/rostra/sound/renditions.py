@@ -1,7 +1,8 @@
-"""The two renditions of a broadcast and their arithmetic: number and time are the same thing.
+"""The renditions of a broadcast and their arithmetic: number and time are the same thing.
 
 Parts are numbered from 0 without a hole. Part n covers samples [n·part_samples, (n+1)·part_samples) of the broadcast;
 sample 0 is the moment of going live. Eight parts make a segment, whose number is its media sequence number (msn).
+The two of AAC are cut at the same samples, so that a player changes from one to the other at any part.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ RATE: Final = 48_000
 FRAME: Final = 960
 """Samples of one room tick (20 ms)."""
 TARGET_DURATION_S: Final = 4
-"""EXT-X-TARGETDURATION of both renditions: a segment's length, rounded."""
+"""EXT-X-TARGETDURATION of all renditions: a segment's length, rounded."""
 
 
 class Rendition(IntEnum):
     OPUS = 1
     HLS = 2
+    LOW = 3
 
     @property
     def shape(self) -> "Shape":
@@ -119,11 +121,22 @@ SHAPES: Final = {
         frames_per_part=24,
         parts_per_segment=8,
     ),
+    Rendition.LOW: Shape(
+        url="low",
+        codec="mp4a.40.2",
+        channels=1,
+        bitrate_bps=48_000,
+        bandwidth_bps=112_000,
+        average_bps=56_000,
+        frame_samples=1024,
+        frames_per_part=24,
+        parts_per_segment=8,
+    ),
 }
 
 _BY_URL: Final = {shape.url: rendition for rendition, shape in SHAPES.items()}
 
 
 def rendition_of_url(name: str) -> Rendition | None:
-    """'opus' or 'hls' as found in an address; None for anything else."""
+    """'opus', 'hls' or 'low' as found in an address; None for anything else."""
     return _BY_URL.get(name)
