@@ -1,6 +1,7 @@
 """The door: one address for people. Pages are prepared bytes; studio and API go on to the roles that answer them."""
 
 import asyncio
+import json
 import re
 import socket
 from typing import Final
@@ -39,6 +40,7 @@ class DoorRole:
         self._stage = Handing("stage", "The stage", settings)
         self._control = Handing("control", "The office", settings)
         self._healthy = Prepared(200, _OPEN_TO_ALL, b"ok\n")
+        self._consent = _consent(settings.rehearsal_key)
         self._nothing = self._pages.plain(
             404, "Nothing here", "There is nothing at this address. Look at the link again."
         )
@@ -102,6 +104,8 @@ class DoorRole:
             self._give(exchange, self._pages.assets.answers.get(path[5:], self._nothing))
         elif path == "/healthz":
             exchange.send_prepared(self._healthy)
+        elif path == "/rehearsal.json" and self._consent is not None:
+            exchange.send_prepared(self._consent)
         elif path == "/door/metrics":
             self._give_metrics(exchange)
         elif path in self._shells and path != "/studio":
@@ -192,6 +196,15 @@ class DoorRole:
 
 
 _UNREADABLE = "The record of this Space cannot be read just now. Nothing of it is lost by that. Try again in a moment."
+
+
+def _consent(key: str) -> Prepared | None:
+    """That whoever holds this key may rehearse here; its hash says which key without giving it."""
+    if not key:
+        return None
+    said = {"consents": True, "key_sha256": secret_hash(key)}
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    return Prepared(200, headers, json.dumps(said).encode())
 
 
 def _only_read() -> Response:

@@ -53,6 +53,14 @@ class Settings:
     spaces_live_most: int = _setting(
         20, "Spaces that may be live at once. One more is refused with a sentence.", 1, 500
     )
+    count_by: str = _setting(
+        "edge",
+        "How listeners are counted: 'edge', by those who fetch sound here, or 'beacon', by what web players say, where a"
+        " CDN stands between.",
+    )
+    beacon_one_in: int = _setting(
+        1, "Of the web players, one in so many says that it is here. For crowds above some 100,000: 10 or 100.", 1, 1000
+    )
     media_addresses: list[str] = _setting(
         [], "IP addresses the stage offers to speakers' browsers. Empty: those of this machine's network cards."
     )
@@ -62,6 +70,11 @@ class Settings:
     )
     turn_user: str = _setting("", "User name at the TURN server.")
     turn_password: str = _setting("", "Password at the TURN server.")
+    rehearsal_key: str = _setting(
+        "",
+        "Who holds this key may send a crowd here with `rostra rehearse`; long and random, for its hash is public. Empty: only"
+        " crowds from this machine.",
+    )
 
     @property
     def door_base(self) -> str:
@@ -138,7 +151,11 @@ def _check(path: Path, key: str, value: Any) -> None:
     least, most = known[key].metadata["least"], known[key].metadata["most"]
     if least is not None and not least <= value <= most:
         raise Fault(f"{path}: '{key}' must be from {least} to {most}.", f"It is {value} now.")
-    allowed = {"sync": ("part", "segment", "off"), "log_level": ("debug", "info", "warning", "error")}.get(key)
+    allowed = {
+        "sync": ("part", "segment", "off"),
+        "log_level": ("debug", "info", "warning", "error"),
+        "count_by": ("edge", "beacon"),
+    }.get(key)
     if allowed and value not in allowed:
         raise Fault(f"{path}: '{key}' must be one of {', '.join(allowed)}.", f"It is '{value}' now.")
 

@@ -3,13 +3,12 @@
 The server publishes the key's hash at /rehearsal.json; only somebody who holds the key can know that its operator agreed.
 """
 
-import hashlib
-import hmac
 import ipaddress
 import json
 from urllib.parse import urlsplit
 
 from rostra.kernel.errors import Fault
+from rostra.kernel.ids import same_secret
 from rostra.rehearsal.http import Client, HttpError
 
 
@@ -34,7 +33,7 @@ async def check_consent(client: Client, url: str, key: str | None) -> None:
             f"{origin} does not consent to a rehearsal.",
             "Its operator sets 'rehearsal_key' there and restarts; then /rehearsal.json says so.",
         )
-    if not hmac.compare_digest(hashlib.sha256(key.encode()).hexdigest(), published.lower()):
+    if not same_secret(key, published.lower()):
         raise Fault(f"This is not the rehearsal key of {origin}.", "Ask its operator for the one that is set now.")
 
 
