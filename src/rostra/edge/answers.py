@@ -4,7 +4,7 @@ import gzip
 from functools import lru_cache
 from typing import Final
 
-from rostra.wire.http1 import Prepared
+from rostra.wire.http1 import Aged, Prepared
 
 CORS: Final = ("Access-Control-Allow-Origin", "*")
 EXPOSE: Final = (
@@ -20,8 +20,10 @@ def fresh_for(seconds: int, *, immutable: bool = False) -> tuple[str, str]:
     return ("Cache-Control", f"public, max-age={seconds}{', immutable' if immutable else ''}")
 
 
-def media(body: bytes, etag: str, cache: tuple[str, str], *more: tuple[str, str], mime: str = "audio/mp4") -> Prepared:
-    return Prepared(200, [("Content-Type", mime), cache, ("ETag", etag), CORS, *more], body)
+def media(body: bytes, etag: str, cache: tuple[str, str], *, age_s: int = 0) -> Prepared:
+    """`age_s`: how long it lay in caches before us; it goes on ageing here."""
+    headers = [("Content-Type", "audio/mp4"), cache, ("ETag", etag), CORS]
+    return Aged(200, headers, body, age_s) if age_s else Prepared(200, headers, body)
 
 
 def text(

@@ -83,6 +83,9 @@ class Desk:
             self._shelf.open(wanted.space_id, exchange, partial(self._find, exchange, wanted))
             return
         follower.asked = True
+        if wanted.thing is Thing.STATE:
+            exchange.send_prepared(self._shelf.state(follower))
+            return
         channel = follower.channels[wanted.rendition]
         if channel.ended and not channel.parts and wanted.thing is not Thing.LEVELS:
             exchange.send_prepared(follower.why_nothing())
@@ -160,9 +163,9 @@ class Desk:
         follower.busy += 1
         answer = answers.DAMAGED
         try:
-            body = await follower.feed.stored(channel.rendition, numbers)
-            answer = answers.media(body, etag, _lasting(channel))
-            self._shelf.warm.put(path, answer, follower.ears, 2 * len(body))
+            stored = await follower.feed.stored(channel.rendition, numbers)
+            answer = answers.media(stored.body, etag, _lasting(channel), age_s=stored.age_s)
+            self._shelf.warm.put(path, answer, follower.ears, 2 * len(stored.body))
         except Unavailable:
             answer = answers.AWAY
         except (RostraError, OSError):

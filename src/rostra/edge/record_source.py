@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from rostra.edge.levels import overview
 from rostra.edge.recording import Recording, finished_recording, growing_recording
-from rostra.edge.source import Init, Part, Past
+from rostra.edge.source import Init, Part, Past, Stored
 from rostra.kernel.ids import SpaceId
 from rostra.sound.renditions import Rendition
 from rostra.space.space import Space, evolve
@@ -59,18 +59,19 @@ class RecordFeed:
             elif entry.kind is Kind.INIT:
                 yield from self._new_inits()
 
-    async def stored(self, rendition: Rendition, numbers: range) -> bytes:
+    async def stored(self, rendition: Rendition, numbers: range) -> Stored:
         reader, entries = self._reader, self._reader.parts(rendition)
         wanted = [entries[number] for number in numbers]
-        return await asyncio.to_thread(lambda: b"".join(reader.payload(entry) for entry in wanted))
+        return Stored(await asyncio.to_thread(lambda: b"".join(reader.payload(entry) for entry in wanted)))
 
-    async def levels(self) -> bytes:
+    async def levels(self) -> Stored:
         reader, space = self._reader, self.space
         parts, events = reader.parts(Rendition.OPUS), reader.events()
         count, known = len(parts), range(len(events))
-        return await asyncio.to_thread(
+        said = await asyncio.to_thread(
             lambda: overview(space, parts[:count], ((events[at].at_us, reader.event(events[at])) for at in known))
         )
+        return Stored(said)
 
     async def recording(self) -> Recording:
         over = self.space.state in OVER

@@ -19,6 +19,7 @@ class Thing(Enum):
     JOIN = auto()
     LEVELS = auto()
     RECORDING = auto()
+    STATE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ def route(path: str) -> Route | None:
         return None
     if words[3:] == ["recording.m4a"]:
         return Route(space_id, Thing.RECORDING, Rendition.HLS)
+    if words[3:] == ["state.json"]:
+        return Route(space_id, Thing.STATE, Rendition.OPUS)
     rendition = rendition_of_url(words[3])
     if rendition is None:
         return None

@@ -1,7 +1,9 @@
 """The timelines that this edge follows: opened when somebody asks, closed when nobody has asked for a while."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from rostra.edge import answers
 from rostra.edge.channel import Hot
@@ -12,6 +14,8 @@ from rostra.kernel.clock import Clock
 from rostra.kernel.errors import Overloaded, RostraError, Unavailable, UnknownSpace
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.log import Log
+from rostra.space.space import Space
+from rostra.space.view import public
 from rostra.wire.http1 import Prepared
 from rostra.wire.server import Exchange
 
@@ -19,6 +23,8 @@ FOLLOWED_MOST = 256
 """Timelines open at once. For one more, the one that nobody has asked for the longest is closed; if all are in use: 503."""
 CLOSED_AFTER_TURNS = 6
 """Turns (of `sweep`) without a request before a timeline is closed."""
+STATE_S = 1
+"""How long a state.json stands."""
 WARM_BYTES = 64 * 1024 * 1024
 """Answers read from records, of all Spaces together; the oldest are dropped."""
 
@@ -35,6 +41,7 @@ class Shelf:
         self.warm = Warm(WARM_BYTES)
         self.opened = 0
         self.damaged = 0
+        self._states: WeakKeyDictionary[Follower, tuple[float, Space, Prepared]] = WeakKeyDictionary()
         self._source = source
         self._clock = clock
         self._log = log
@@ -63,6 +70,16 @@ class Shelf:
         except (RostraError, OSError, ValueError) as error:
             self._say_damaged(space_id, error)
             self._close(follower, answers.DAMAGED)
+
+    def state(self, follower: Follower) -> Prepared:
+        """`state.json` as another edge needs it; a listener's page asks the door."""
+        now = self._clock.monotonic()
+        made = self._states.get(follower)
+        if made is None or made[1] != follower.space or now - made[0] >= STATE_S:
+            said = json.dumps(public(follower.space, self._clock.wall_us()), ensure_ascii=False, separators=(",", ":"))
+            answer = answers.text(said.encode(), "application/json", answers.fresh_for(STATE_S), zipped=False)
+            made = self._states[follower] = now, follower.space, answer
+        return made[2]
 
     def sweep(self) -> None:
         """One turn: close what nobody asks for."""

@@ -44,6 +44,14 @@ class Past:
     init: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`age_s`: how long it lay in caches between its maker and us."""
+
+    body: bytes
+    age_s: int = 0
+
+
 class File(Protocol):
     """The recording as one file. While live it grows at its end; what it says of itself is of the moment it was asked for.
 
@@ -81,17 +89,17 @@ class Feed(Protocol):
     def take(self) -> Iterable[Part | Init]:
         """What came since the last call, in order; never waits. To be used up. Raises Damaged, OSError, ValueError."""
 
-    async def stored(self, rendition: Rendition, numbers: range) -> bytes:
-        """These parts, joined: one part, or those that a segment has. They exist. Raises OSError, Damaged, Unavailable."""
+    async def stored(self, rendition: Rendition, numbers: range) -> Stored:
+        """These parts, joined. They exist. Raises OSError, Damaged, Unavailable."""
 
-    async def levels(self) -> bytes:
+    async def levels(self) -> Stored:
         """The body of levels.json as of now. Raises OSError, ValueError, Damaged, Unavailable."""
 
     async def recording(self) -> File:
         """There is at least one part. One call at a time. Raises OSError, ValueError, Damaged, Unavailable."""
 
     def close(self) -> None:
-        """Nothing may be under way."""
+        """No call may be under way."""
 
 
 class Source(Protocol):

@@ -7,8 +7,8 @@ from rostra.edge import answers
 from rostra.edge.channel import Channel
 from rostra.edge.follower import Follower
 from rostra.edge.ranges import Span, Unsatisfiable, span_of
-from rostra.edge.source import File
-from rostra.kernel.errors import RostraError
+from rostra.edge.source import File, Stored
+from rostra.kernel.errors import RostraError, Unavailable
 from rostra.sound.hls import PLAIN_PLAYLIST_MAX_AGE_S
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request, encode_head
@@ -28,19 +28,24 @@ class Whole:
 
     def __init__(self) -> None:
         self.sending = 0
-        self._overviews: WeakKeyDictionary[Follower, tuple[int, bool, bytes]] = WeakKeyDictionary()
+        self._overviews: WeakKeyDictionary[Follower, tuple[int, bool, Stored, float]] = WeakKeyDictionary()
         self._locks: WeakKeyDictionary[Follower, asyncio.Lock] = WeakKeyDictionary()
 
     async def levels(self, exchange: Exchange, follower: Follower) -> None:
         """Answer with the overview, not older than two seconds."""
         try:
-            body = await self._overview(follower)
+            said, age_s = await self._overview(follower)
+        except Unavailable:
+            exchange.send_prepared(answers.AWAY)
+            return
         except (RostraError, OSError, ValueError):
             exchange.send_prepared(answers.DAMAGED)
             return
         seconds = answers.FOR_EVER_S if follower.over else PLAIN_PLAYLIST_MAX_AGE_S
         zipped = answers.takes_gzip(exchange.request.headers.get("accept-encoding", ""))
-        exchange.send_prepared(answers.text(body, "application/json", answers.fresh_for(seconds), zipped=zipped))
+        more = (("Age", str(age_s)),) if said.age_s else ()
+        cache = answers.fresh_for(seconds)
+        exchange.send_prepared(answers.text(said.body, "application/json", cache, zipped=zipped, more=more))
 
     async def recording(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
         """Send the recording, or the range asked for. There is at least one part."""
@@ -53,26 +58,29 @@ class Whole:
             async with self._lock(follower):
                 recording = await follower.feed.recording()
             await _send(exchange, recording)
+        except Unavailable:
+            exchange.send_prepared(answers.AWAY)
         except (RostraError, OSError, ValueError):
-            if not exchange.gone:
-                exchange.send_prepared(answers.DAMAGED)
+            exchange.send_prepared(answers.DAMAGED)
         finally:
             follower.busy -= 1
             self.sending -= 1
 
-    async def _overview(self, follower: Follower) -> bytes:
+    async def _overview(self, follower: Follower) -> tuple[Stored, int]:
+        """The overview and how old it is."""
         async with self._lock(follower):
+            now = asyncio.get_running_loop().time()
             count, over = follower.channels[Rendition.OPUS].parts, follower.over
             made = self._overviews.get(follower)
             if made is not None and made[1] == over and count - made[0] < _OVERVIEW_PARTS:
-                return made[2]
+                return made[2], made[2].age_s + int(now - made[3])
             follower.busy += 1
             try:
-                body = await follower.feed.levels()
+                said = await follower.feed.levels()
             finally:
                 follower.busy -= 1
-            self._overviews[follower] = count, over, body
-            return body
+            self._overviews[follower] = count, over, said, now
+            return said, said.age_s
 
     def _lock(self, follower: Follower) -> asyncio.Lock:
         return self._locks.setdefault(follower, asyncio.Lock())

@@ -139,6 +139,22 @@ def frames_of(payload: bytes | memoryview) -> list[bytes]:
     return frames
 
 
+def split(segment: bytes) -> list[bytes]:
+    """The parts that were joined to `segment`. Raises ValueError where its last one is not whole."""
+    parts, begin, at = [], 0, 0
+    while at < len(segment):
+        size, kind = _HEADER.unpack_from(segment, at) if at + 8 <= len(segment) else (0, b"")
+        if size < 8 or at + size > len(segment):
+            raise ValueError("the segment is cut short")
+        at += size
+        if kind == b"mdat":
+            parts.append(segment[begin:at])
+            begin = at
+    if begin != at:
+        raise ValueError("the segment's last part has no sound")
+    return parts
+
+
 def ntp(wall_us: int) -> int:
     """64-bit NTP time: seconds since 1900, then fraction. Source: RFC 5905 6."""
     seconds, rest = divmod(wall_us, 1_000_000)

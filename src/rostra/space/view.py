@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from rostra.kernel.clock import iso
-from rostra.space.space import Space
-from rostra.space.states import BEFORE, ON_AIR
+from rostra.kernel.clock import iso, parse_iso
+from rostra.kernel.ids import SeatId, SpaceId
+from rostra.space.space import Seat, Space
+from rostra.space.states import BEFORE, ON_AIR, State
 
 
 def public(space: Space, now_us: int) -> dict[str, Any]:
@@ -35,6 +36,43 @@ def public(space: Space, now_us: int) -> dict[str, Any]:
     }
 
 
+def from_public(plain: dict[str, Any]) -> Space:
+    """The Space as far as `public` told of it: no secrets, nothing that happened before.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: `plain` is nothing that `public` made.
+    """
+    seats = [
+        Seat(
+            SeatId(one["seat"]),
+            str(one["name"]),
+            str(one["role"]),
+            (),
+            on_stage=bool(one["on_stage"]),
+            muted=bool(one["muted"]),
+        )
+        for one in plain["speakers"]
+    ]
+    return Space(
+        SpaceId(plain["id"]),
+        state=State(plain["state"]),
+        title=str(plain["title"]),
+        host_name=str(plain["host"]),
+        starts_us=_us(plain["starts"]),
+        first_starts_us=_us(plain["first_starts"]),
+        reason=str(plain["reason"]),
+        opened_us=_us(plain["opened"]),
+        live_since_us=_us(plain["live_since"]),
+        over_us=_us(plain["ended"]),
+        break_since_us=_us(plain["away_since"]),
+        break_why=str(plain["away_why"]),
+        seats={seat.seat: seat for seat in seats},
+        count=int(plain["count"]),
+        peak=int(plain["peak"]),
+        news=int(plain["seq"]),
+    )
+
+
 def links(space_id: str, door_base: str, sound_base: str) -> dict[str, str]:
     """The addresses of a Space that never change, as the commands and the API print them."""
     page, sound = f"{door_base}/s/{space_id}", f"{sound_base}/s/{space_id}"
@@ -58,3 +96,7 @@ def _elapsed_s(space: Space, now_us: int) -> float | None:
 
 def _iso(wall_us: int | None) -> str | None:
     return None if wall_us is None else iso(wall_us)
+
+
+def _us(moment: str | None) -> int | None:
+    return None if moment is None else parse_iso(moment)

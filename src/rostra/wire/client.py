@@ -6,6 +6,7 @@ buffer), so that an endless stream can be handed on. Every wait has a deadline.
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -118,10 +119,16 @@ class Answer:
 class Client:
     """Talks to one role. Connections come back to it when an answer is read to its end, or closed."""
 
-    def __init__(self, address: tuple[str, int] | str, limits: ClientLimits | None = None) -> None:
-        """`address`: host and port, or the path of a Unix socket."""
+    def __init__(
+        self,
+        address: tuple[str, int] | str,
+        limits: ClientLimits | None = None,
+        secure: ssl.SSLContext | None = None,
+    ) -> None:
+        """`address`: host and port, or the path of a Unix socket. `secure`: speak TLS to that host."""
         self.limits = limits or ClientLimits()
         self._address = address
+        self._secure = secure
         self._idle: list[_Link] = []
         self._places = asyncio.Semaphore(self.limits.connections)
         self._closed = False
@@ -204,7 +211,7 @@ class Client:
         while True:
             try:
                 async with asyncio.timeout_at(end):
-                    return _Link(*await _open(self._address))
+                    return _Link(*await _open(self._address, self._secure))
             except (ConnectionRefusedError, FileNotFoundError):
                 if loop.time() + _ASK_AGAIN_S >= end:
                     raise
@@ -233,9 +240,11 @@ _OURS = frozenset(
 _BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)
 
 
-async def _open(address: tuple[str, int] | str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(
+    address: tuple[str, int] | str, secure: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if not isinstance(address, str):
-        return await asyncio.open_connection(*address, limit=_BUFFER_BYTES)
+        return await asyncio.open_connection(*address, limit=_BUFFER_BYTES, ssl=secure)
     directory = os.open(os.path.dirname(address), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # However deep it lies: a Unix address has room for 108 bytes.

@@ -1,6 +1,7 @@
 """Responses as bytes."""
 
 import re
+import time
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -29,6 +30,23 @@ class Prepared:
         """`date_line` as of `date_line()`; compared by identity, so hand in the same object all through its second."""
         if date_line is not self._line:
             self._whole = self._start + date_line + self._rest
+            self._line = date_line
+        return self._whole
+
+
+class Aged(Prepared):
+    """As Prepared, of something that lay in caches for `age_s` before it came to us, and grows older here (RFC 9111 5.1)."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes, age_s: int) -> None:
+        super().__init__(status, headers, body)
+        self._since = time.monotonic() - age_s
+
+    def at(self, date_line: bytes) -> bytes:
+        if date_line is not self._line:
+            age = int(time.monotonic() - self._since)
+            self._whole = self._start + date_line + f"Age: {age}\r\n".encode() + self._rest
             self._line = date_line
         return self._whole
 

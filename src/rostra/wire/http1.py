@@ -7,12 +7,12 @@ front before us and no cache behind can be made to disagree with us.
 import re
 
 from rostra.kernel.errors import PeerError
-from rostra.wire.encode import Prepared, date_line, encode, encode_head, prepared, with_close
+from rostra.wire.encode import Aged, Prepared, date_line, encode, encode_head, prepared, with_close
 from rostra.wire.head import METHODS, early_fault, has_token, parse_field, parse_head, too_large
 from rostra.wire.messages import Limits, Request, Response
 
 __all__ = [
-    "METHODS", "Limits", "Prepared", "Request", "RequestParser", "Response", "date_line", "encode", "encode_head", "has_token", "prepared", "with_close",
+    "METHODS", "Aged", "Limits", "Prepared", "Request", "RequestParser", "Response", "date_line", "encode", "encode_head", "has_token", "prepared", "with_close",
 ]  # fmt: skip
 
 

@@ -1,0 +1,128 @@
+"""Questions to the server that this edge follows: another edge, a door that points to one, or a cache in front of either."""
+
+import asyncio
+import ssl
+import zlib
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from rostra.kernel.errors import Fault, Unavailable
+from rostra.wire.client import Answer, Client, ClientLimits
+
+ANSWER_S = 15.0
+"""Longer than an edge holds a question. One that takes longer was lost on the way."""
+_WHOLE_MOST = 32 * 1024 * 1024
+_LIMITS = ClientLimits(connections=4096, idle_kept=64, connect_s=1.0, answer_s=ANSWER_S, piece_s=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`age_s`: how long it lay in caches on its way."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    age_s: int
+
+
+class Upstream:
+    """Attributes:
+    asked, away: counters: questions sent, and those that got no answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises Fault where `url` is not http://HOST[:PORT] or https://HOST[:PORT]."""
+        self.url = url.rstrip("/")
+        self.asked = 0
+        self.away = 0
+        self._client = _client(self.url)
+        self._sound: Client | None = None
+        self._sound_url = ""
+
+    async def get(self, path: str, *headers: tuple[str, str], answer_s: float = ANSWER_S) -> Answer:
+        """The answer once its head is in; a redirect to where the sound lives is followed once and remembered.
+
+        Raises:
+            Unavailable: no answer, or one that leads nowhere.
+        """
+        self.asked += 1
+        sound = self._sound
+        try:
+            answer = await (sound or self._client).request("GET", path, headers, answer_s=answer_s)
+            if answer.status in _ELSEWHERE and sound is None:
+                url = _base(answer.header("location"), path)
+                await answer.read()
+                answer = await self._go(url).request("GET", path, headers, answer_s=answer_s)
+        except Unavailable:
+            self.away += 1
+            # The door may point somewhere else by now.
+            if self._sound is sound:
+                self._sound = None
+            raise
+        if answer.status in _ELSEWHERE:
+            answer.close()
+            self._sound = None
+            raise Unavailable("The server that this one takes its sound from points in a circle.")
+        return answer
+
+    async def whole(self, path: str, *headers: tuple[str, str], answer_s: float = ANSWER_S) -> Reply:
+        """The answer with its body. Raises Unavailable."""
+        answer = await self.get(path, ("Accept-Encoding", "gzip"), *headers, answer_s=answer_s)
+        async with answer:
+            try:
+                body = await answer.read()
+            except Unavailable:
+                self.away += 1
+                raise
+        named = dict(reversed(answer.headers))
+        if named.get("content-encoding", "") == "gzip":
+            body = await _unzipped(body)
+        age = named.get("age", "")
+        return Reply(answer.status, named, body, int(age) if age.isdecimal() and len(age) < 10 else 0)
+
+    async def close(self) -> None:
+        await self._client.close()
+        if self._sound is not None:
+            await self._sound.close()
+
+    def _go(self, url: str) -> Client:
+        if self._sound is None or self._sound_url != url:
+            self._sound, self._sound_url = _client(url), url
+        return self._sound
+
+
+_ELSEWHERE = (301, 302, 303, 307, 308)
+
+
+def _client(url: str) -> Client:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or port == -1:
+        raise Fault(f"'{url}' is no address of a server.", "Give it as http://HOST:PORT or https://HOST.")
+    secure = ssl.create_default_context() if parts.scheme == "https" else None
+    return Client((parts.hostname, port or (443 if secure else 80)), _LIMITS, secure)
+
+
+def _base(location: str, path: str) -> str:
+    """What stands before `path` in a redirect to it."""
+    base = location.removesuffix(path)
+    if base == location or not base.startswith(("http://", "https://")) or urlsplit(base).path:
+        raise Unavailable("The server that this one takes its sound from points to something else.")
+    return base
+
+
+async def _unzipped(body: bytes) -> bytes:
+    def unzip() -> bytes:
+        inflating = zlib.decompressobj(31)
+        plain = inflating.decompress(body, _WHOLE_MOST)
+        if not inflating.eof:
+            raise Unavailable("An answer from upstream is cut short or too large.")
+        return plain
+
+    try:
+        return unzip() if len(body) < 65536 else await asyncio.to_thread(unzip)
+    except zlib.error:
+        raise Unavailable("An answer from upstream is not what it says it is.") from None
