@@ -5,6 +5,7 @@ One `Connection` is one kept-alive TCP connection to one origin; requests on it 
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -23,6 +24,10 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
+    first_byte_s: float = 0.0
+    """From the request to the first byte of the body (or to the end of the head, if there is none)."""
+    took_s: float = 0.0
+    """From the request to the last byte."""
 
     def links(self, relation: str) -> list[str]:
         """The targets of Link headers with this relation."""
@@ -109,6 +114,7 @@ class Client:
         self, connection: "_Connection", key: tuple[str, str, int], method: str, url: str, message: bytes
     ) -> Answer:
         self.requests += 1
+        began = time.monotonic()
         try:
             status, headers, body, keep = await connection.exchange(message, method == "HEAD")
         except BaseException:
@@ -118,7 +124,7 @@ class Client:
             self._open[key] = connection
         else:
             connection.close()
-        return Answer(url, status, headers, body)
+        return Answer(url, status, headers, body, connection.first_byte_at - began, time.monotonic() - began)
 
     def close(self) -> None:
         for connection in self._open.values():
@@ -129,6 +135,7 @@ class Client:
 class _Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.first_byte_at = 0.0
 
     @classmethod
     async def to(cls, scheme: str, host: str, port: int) -> "_Connection":
@@ -146,6 +153,7 @@ class _Connection:
             status, headers = await self._head()
             while status in (100, 102, 103):
                 status, headers = await self._head()
+            self.first_byte_at = time.monotonic()
             if head_only or status in (204, 304):
                 body, keep = b"", True
             elif "chunked" in headers.get("transfer-encoding", "").lower():
@@ -154,7 +162,9 @@ class _Connection:
                 length = int(headers["content-length"])
                 if not 0 <= length <= _BODY_MOST:
                     raise HttpError(f"a body of {length} bytes was announced")
-                body, keep = await self._reader.readexactly(length), True
+                first = await self._reader.readexactly(min(1, length))
+                self.first_byte_at = time.monotonic()
+                body, keep = first + await self._reader.readexactly(length - len(first)), True
             else:
                 body, keep = await self._reader.read(_BODY_MOST), False
         except asyncio.IncompleteReadError:
@@ -184,6 +194,8 @@ class _Connection:
         body = bytearray()
         while True:
             size = int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16)
+            if not body:
+                self.first_byte_at = time.monotonic()
             if size == 0:
                 while (await self._reader.readuntil(b"\r\n")) != b"\r\n":
                     pass

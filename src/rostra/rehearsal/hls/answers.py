@@ -9,6 +9,8 @@ from rostra.rehearsal.hls.findings import Book
 from rostra.rehearsal.hls.playlist import Playlist
 
 _PLAYLIST_TYPES = ("application/vnd.apple.mpegurl", "audio/mpegurl", "application/x-mpegurl")
+_ONE_PACKET_BYTES = 1200
+"""A playlist below this is one packet, compressed or not."""
 _TRANSFER_S = 0.25
 """How long the bytes of one part may take from first to last on any network that plays it."""
 
@@ -78,7 +80,8 @@ def _(it: Answered) -> Iterator[str]:
 
 @ANSWERS.should("gzip", "6.2.1", "Compress playlists for players that accept gzip.")
 def _(it: Answered) -> Iterator[str]:
-    if it.kind is Kind.PLAIN and it.status == 200 and "gzip" not in it.headers.get("content-encoding", ""):
+    worth = it.playlist is not None and len(it.playlist.text) > _ONE_PACKET_BYTES
+    if it.kind is Kind.PLAIN and worth and "gzip" not in it.headers.get("content-encoding", ""):
         yield f"{it.url} came uncompressed."
 
 
