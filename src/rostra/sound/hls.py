@@ -1,11 +1,13 @@
 """HLS playlists of one rendition, and what a request for one must wait for.
 
-Source: draft-pantos-hls-rfc8216bis-22 (clauses named below). EXT-X-RENDITION-REPORT never appears: each rendition has a
-multivariant playlist of its own, because Apple's players refuse Opus in HLS, so no media playlist has a sibling.
+Source: draft-pantos-hls-rfc8216bis-22 (clauses named below). The two renditions of AAC share a multivariant playlist; Opus has one
+of its own, because Apple's players refuse Opus in HLS. Each media playlist has a wide sister, whose parts are twice as long;
+a multivariant playlist names either the wide ones or the others, because the variants of one must promise the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Final
 
@@ -30,15 +32,26 @@ _SEGMENTS_WITH_PARTS: Final = 3
 """The one in the making and two before it: no part is listed that ended more than three target durations ago (6.2.2)."""
 
 
-def multivariant(rendition: Rendition, media_playlist: str = "live.m3u8") -> bytes:
-    shape = rendition.shape
-    return (
-        "#EXTM3U\n"
-        "#EXT-X-INDEPENDENT-SEGMENTS\n"
-        f"#EXT-X-STREAM-INF:BANDWIDTH={shape.bandwidth_bps},AVERAGE-BANDWIDTH={shape.average_bps},"
-        f'CODECS="{shape.codec}"\n'
-        f"{media_playlist}\n"
-    ).encode()
+LIVE: Final = "live.m3u8"
+WIDE: Final = "wide.m3u8"
+
+
+def multivariant(rendition: Rendition, *further: Rendition, at: Rendition | None = None, wide: bool = False) -> bytes:
+    """Players begin with the first variant.
+
+    Args:
+        further: the other variants, in order.
+        at: the rendition in whose folder the playlist lies, if it is not the first.
+    """
+    lines = ["#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n"]
+    for one in (rendition, *further):
+        shape = one.shape
+        lines.append(
+            f"#EXT-X-STREAM-INF:BANDWIDTH={shape.bandwidth_bps},AVERAGE-BANDWIDTH={shape.average_bps},"
+            f'CODECS="{shape.codec}"\n'
+            f"{_beside(at or rendition, one, wide)}\n"
+        )
+    return "".join(lines).encode()
 
 
 def advance_part_limit(shape: Shape) -> int:
@@ -68,17 +81,18 @@ class Reject:
 
 
 def resolve(
-    rendition: Rendition, query: Mapping[str, str], newest_part: int | None, ended: bool
+    rendition: Rendition, query: Mapping[str, str], newest_part: int | None, ended: bool, *, wide: bool = False
 ) -> Ready | Wait | Reject:
     """What to do with a request for the live playlist (6.2.5). Other query parameters than delivery directives do not count.
 
     Args:
         newest_part: None before the first.
+        wide: the playlist of wide parts is asked for; part numbers here and in the answer are of these.
     """
     if ended:
         # "A Server MUST ignore _HLS_msn and _HLS_part if the Playlist contains an EXT-X-ENDLIST tag", _HLS_skip too.
         return Ready(False)
-    shape = rendition.shape
+    shape = rendition.wide if wide else rendition.shape
     skip = query.get("_HLS_skip") in ("YES", "v2")
     msn_text, part_text = query.get("_HLS_msn"), query.get("_HLS_part")
     if msn_text is None:
@@ -104,10 +118,19 @@ def resolve(
     return Ready(skip) if wanted <= newest else Wait(wanted, skip)
 
 
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Another rendition of the same multivariant playlist, as it is now. `parts`: how many parts (not wide ones) it has."""
+
+    rendition: Rendition
+    parts: int
+
+
 class Playlists:
     """The media playlists of one rendition of one Space, grown part by part."""
 
     def __init__(self, rendition: Rendition, window_s: float = 60.0) -> None:
+        self._rendition = rendition
         self._shape = shape = rendition.shape
         # Never fewer than three target durations may remain (6.2.2).
         self._window = ceil(max(window_s, 3.0 * TARGET_DURATION_S) / shape.segment_s)
@@ -126,14 +149,6 @@ class Playlists:
             "#EXT-X-INDEPENDENT-SEGMENTS\n"
             "#EXT-X-START:TIME-OFFSET=0\n"
             '#EXT-X-MAP:URI="init.mp4"\n'.encode()
-        )
-        self._head = (
-            "#EXTM3U\n"
-            "#EXT-X-VERSION:9\n"
-            f"#EXT-X-TARGETDURATION:{TARGET_DURATION_S}\n"
-            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={SKIP_UNTIL_S:.1f},"
-            f"HOLD-BACK={3 * shape.segment_s:.5f},PART-HOLD-BACK={3 * shape.part_s:.5f}\n"
-            f"#EXT-X-PART-INF:PART-TARGET={shape.part_s:.5f}\n"
         )
 
     @property
@@ -170,33 +185,39 @@ class Playlists:
             self._replay += self._segment(len(self._starts) - 1).encode()
         self._replay += b"#EXT-X-ENDLIST\n"
 
-    def live(self, skip: bool = False) -> bytes:
+    def live(self, skip: bool = False, *, wide: bool = False, siblings: Sequence[Sibling] = ()) -> bytes:
         """The low-latency playlist as it is now: the last `window_s`, parts at the edge, the hint for the next part.
 
         Args:
             skip: give a delta update (6.2.5.1), the whole if there is nothing to skip.
+            wide: with parts of twice the length.
+            siblings: those to report on (4.4.5.4, B.1).
         """
+        shape, parts = (self._rendition.wide, self._parts // 2) if wide else (self._shape, self._parts)
+        begun = len(self._starts) if self._ended else ceil(parts / shape.parts_per_segment)
         listed = self._segments_listed()
         first = max(0, listed - self._window)
-        lines = [self._head, f"#EXT-X-MEDIA-SEQUENCE:{first}\n"]
-        begin = max(first, self._skip_boundary()) if skip and not self._ended else first
+        lines = [_head(shape), f"#EXT-X-MEDIA-SEQUENCE:{first}\n"]
+        begin = max(first, _skip_boundary(shape, parts)) if skip and not self._ended else first
         if begin > first:
             # EXT-X-MAP is among the tags that the skipped segments take with them; the client has it.
             lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={begin - first}\n")
         else:
             lines.append('#EXT-X-MAP:URI="init.mp4"\n')
         # After the end there is no live edge and so no parts: hls.js waits for ever if ENDLIST comes beside a new part.
-        with_parts = len(self._starts) - (0 if self._ended else _SEGMENTS_WITH_PARTS)
+        with_parts = begun - (0 if self._ended else _SEGMENTS_WITH_PARTS)
         lines += [self._segment(msn) for msn in range(begin, min(listed, with_parts))]
-        for msn in range(max(begin, with_parts), len(self._starts)):
+        folder = "wide" if wide else "part"
+        for msn in range(max(begin, with_parts), begun):
             lines.append(self._starts[msn])
-            lines += self._part_lines(msn)
+            lines += _part_lines(shape, folder, parts, msn)
             if msn < listed:
                 lines += (self._length_of(msn), f"seg/{msn}.m4s\n")
         if self._ended:
             lines.append("#EXT-X-ENDLIST\n")
         else:
-            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part/{self._parts}.m4s"\n')
+            lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{folder}/{parts}.m4s"\n')
+            lines += [self._report(one, wide) for one in siblings]
         return "".join(lines).encode()
 
     def replay(self) -> bytes:
@@ -212,16 +233,17 @@ class Playlists:
     def _length_of(self, msn: int) -> str:
         return self._last_extinf if msn == len(self._starts) - 1 else self._extinf
 
-    def _part_lines(self, msn: int) -> list[str]:
-        duration = f"{self._shape.part_s:.5f}"
-        numbers = range(self._shape.first_part(msn), min(self._shape.first_part(msn + 1), self._parts))
-        return [f'#EXT-X-PART:DURATION={duration},URI="part/{number}.m4s",INDEPENDENT=YES\n' for number in numbers]
-
-    def _skip_boundary(self) -> int:
-        """First msn that must stay: a skipped one ends more than SKIP_UNTIL_S before the end."""
-        shape = self._shape
-        old_parts = self._parts - SKIP_UNTIL_S / shape.part_s
-        return max(0, ceil(old_parts / shape.parts_per_segment) - 1)
+    def _report(self, sibling: Sibling, wide: bool) -> str:
+        shape, parts = sibling.rendition.shape, sibling.parts
+        if wide:
+            shape, parts = sibling.rendition.wide, parts // 2
+        if not parts:
+            return ""
+        last = parts - 1
+        return (
+            f'#EXT-X-RENDITION-REPORT:URI="{_beside(self._rendition, sibling.rendition, wide)}",'
+            f"LAST-MSN={shape.segment_of_part(last)},LAST-PART={shape.index_in_segment(last)}\n"
+        )
 
     def _unambiguous(self, start_us: int) -> int:
         """Dates must not overlap by a second or more (6.2.1): a wall clock set back does not take the playlist with it."""
@@ -229,6 +251,35 @@ class Playlists:
             start_us = self._next_start_us
         self._next_start_us = start_us + self._shape.part_us * self._shape.parts_per_segment
         return start_us
+
+
+def _beside(at: Rendition, other: Rendition, wide: bool) -> str:
+    name = WIDE if wide else LIVE
+    return name if other is at else f"../{other.shape.url}/{name}"
+
+
+@cache
+def _head(shape: Shape) -> str:
+    return (
+        "#EXTM3U\n"
+        "#EXT-X-VERSION:9\n"
+        f"#EXT-X-TARGETDURATION:{TARGET_DURATION_S}\n"
+        f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={SKIP_UNTIL_S:.1f},"
+        f"HOLD-BACK={3 * shape.segment_s:.5f},PART-HOLD-BACK={3 * shape.part_s:.5f}\n"
+        f"#EXT-X-PART-INF:PART-TARGET={shape.part_s:.5f}\n"
+    )
+
+
+def _part_lines(shape: Shape, folder: str, parts: int, msn: int) -> list[str]:
+    duration = f"{shape.part_s:.5f}"
+    numbers = range(shape.first_part(msn), min(shape.first_part(msn + 1), parts))
+    return [f'#EXT-X-PART:DURATION={duration},URI="{folder}/{number}.m4s",INDEPENDENT=YES\n' for number in numbers]
+
+
+def _skip_boundary(shape: Shape, parts: int) -> int:
+    """First msn that must stay: a skipped one ends more than SKIP_UNTIL_S before the end."""
+    old_parts = parts - SKIP_UNTIL_S / shape.part_s
+    return max(0, ceil(old_parts / shape.parts_per_segment) - 1)
 
 
 def _decimal_integer(text: str) -> int | None:

@@ -5,7 +5,7 @@ sample 0 is the moment of going live. Eight parts make a segment, whose number i
 The two of AAC are cut at the same samples, so that a player changes from one to the other at any part.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -25,6 +25,11 @@ class Rendition(IntEnum):
     @property
     def shape(self) -> "Shape":
         return SHAPES[self]
+
+    @property
+    def wide(self) -> "Shape":
+        """The same sound in parts of twice the length: wide part n is parts 2n and 2n + 1."""
+        return _WIDE[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,10 @@ SHAPES: Final = {
     ),
 }
 
+_WIDE: Final = {
+    rendition: replace(shape, frames_per_part=2 * shape.frames_per_part, parts_per_segment=shape.parts_per_segment // 2)
+    for rendition, shape in SHAPES.items()
+}
 _BY_URL: Final = {shape.url: rendition for rendition, shape in SHAPES.items()}
 
 
