@@ -6,6 +6,7 @@ one response and no more.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -115,12 +116,14 @@ class Connection(asyncio.Protocol):
         self.paused = True
         self.calm = False
         self.deadline = self.server.loop.time() + self.server.limits.write_deadline_s
+        if self._stream is not None:
+            self._stream.fall_behind()
 
     def resume_writing(self) -> None:
         self.paused = False
         if self._stream is not None:
             self.deadline = NEVER
-            self._stream.wake()
+            self._stream.catch_up()
         elif self._lingering:
             self.deadline = self.server.loop.time() + self.server.limits.linger_s
         else:
@@ -181,6 +184,13 @@ class Connection(asyncio.Protocol):
             self.server.counters.stream_overflows += 1
             self.abort()
         return False
+
+    def straight(self, unsent_bytes: int) -> Callable[[bytes], None]:
+        assert self._transport is not None
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and raw.family != socket.AF_UNIX and _NOTSENT_LOWAT is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent_bytes)
+        return self._transport.write
 
     def end_stream(self, ends_connection: bool) -> None:
         self._stream = None
@@ -373,6 +383,8 @@ class Connection(asyncio.Protocol):
 
 
 NEVER = float("inf")
+# Without it the kernel takes megabytes for a peer that does not read (tcp(7), Linux).
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 LASTING_MOST = 4096
 """Answers kept by their requests' bytes; one more is just given."""
 _NOTHING, _IN_HEAD, _IN_BODY = range(3)

@@ -68,8 +68,8 @@ def encode(response: Response, *, keep_alive: bool, head_only: bool, date: bytes
     return head + body if isinstance(body, bytes) and not head_only and not bodiless else head
 
 
-def encode_head(status: int, headers: list[tuple[str, str]], length: int, date: bytes) -> bytes:
-    """The head of a response whose `length` bytes the caller streams."""
+def encode_head(status: int, headers: list[tuple[str, str]], length: int | None, date: bytes) -> bytes:
+    """The head of a response whose `length` bytes the caller streams; None: they end with the connection."""
     return _head(status, headers, length, date.decode("ascii"))
 
 

@@ -171,15 +171,34 @@ class Exchange:
 class Stream:
     """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted."""
 
-    __slots__ = ("_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "gone")
+    __slots__ = ("_connection", "_ends", "_on_behind", "_on_drain", "_on_gone", "_on_ready", "_waiting", "gone")
 
     def __init__(self, connection: "Connection", ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
         self._connection: Connection | None = connection
         self._ends = ends_connection
         self._on_drain = on_drain
         self._on_gone: Callable[[], None] | None = None
+        self._on_behind: Callable[[], None] | None = None
+        self._on_ready: Callable[[], None] | None = None
         self._waiting: asyncio.Future[None] | None = None
         self.gone = False
+
+    def straight(
+        self, on_behind: Callable[[], None], on_ready: Callable[[], None], unsent_bytes: int
+    ) -> Callable[[bytes], None]:
+        """The shortest way for one who writes the same to thousands: the transport's own `write`.
+
+        Args:
+            on_behind: called from inside a write that the kernel did not take whole; write no more until `on_ready`.
+            unsent_bytes: how much the kernel may hold that it has not sent; beyond it the peer is behind.
+
+        Raises:
+            RuntimeError: the stream is over; look at `gone` first.
+        """
+        if self._connection is None:
+            raise RuntimeError("this stream is over")
+        self._on_behind, self._on_ready = on_behind, on_ready
+        return self._connection.straight(unsent_bytes)
 
     def write(self, data: bytes) -> bool:
         """Send `data`. False when the peer is behind or gone: wait for `drained()` before writing more."""
@@ -222,11 +241,22 @@ class Stream:
         if connection is not None:
             connection.abort()
 
+    def fall_behind(self) -> None:
+        """The kernel did not take all. Called by the connection."""
+        if self._on_behind is not None:
+            self._on_behind()
+
     def wake(self) -> None:
-        """The peer has caught up. Called by the connection."""
+        """Nobody need wait any longer: the peer has caught up, or the stream is over."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+    def catch_up(self) -> None:
+        """The kernel has taken all that was written. Called by the connection."""
+        self.wake()
+        if self._on_ready is not None:
+            self._on_ready()
 
     def lose(self) -> None:
         """The peer left. Called by the connection."""
