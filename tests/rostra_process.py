@@ -18,7 +18,7 @@ ROSTRA = [sys.executable, "-m", "rostra"]
 SOURCE = Path(__file__).parents[1] / "src"
 
 
-def free_ports(count: int = 4) -> int:
+def free_ports(count: int = 5) -> int:
     """The first of so many free neighbours."""
     while True:
         first = random.randrange(20_000, 32_000, count)

@@ -76,7 +76,7 @@ def test_the_settings_file_as_first_written_is_valid_and_changes_nothing(tmp_pat
         ("prot = 80", "Did you mean 'port'"),
         ('port = "80"', "must be a whole number"),
         ("port = true", "must be a whole number"),
-        ("port = 70000", "must be from 1 to 65532"),
+        ("port = 70000", "must be from 1 to 65531"),
         ('sync = "sometimes"', "must be one of part, segment, off"),
         ("port = ", "not valid TOML"),
         ("media_addresses = 5", "must be a list"),

@@ -30,7 +30,7 @@ class Running:
 
     def address(self, role: str) -> tuple[str, int]:
         """How a command on this machine reaches a role."""
-        host = "127.0.0.1" if role in ("control", "stage") or self.host in ("0.0.0.0", "::") else self.host
+        host = "127.0.0.1" if role not in ("door", "edge") or self.host in ("0.0.0.0", "::") else self.host
         return host, self.ports[role]
 
 

@@ -139,6 +139,12 @@ def _control(name: str, place: Place, settings: Settings, log: Log, closing: Exi
     )
 
 
+def _radio(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+    from rostra.broadcast.radio import RadioRole
+
+    return RadioRole(library=_library(place, settings, closing), clock=SystemClock(), log=log)
+
+
 def _stage(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
     from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
@@ -163,4 +169,5 @@ _BUILDERS: dict[str, Callable[[str, Place, Settings, Log, ExitStack], Role]] = {
     "edge": _edge,
     "control": _control,
     "stage": _stage,
+    "radio": _radio,
 }

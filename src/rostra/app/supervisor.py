@@ -15,12 +15,12 @@ from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log
 from rostra.kernel.settings import role_of
 
-STOP_ORDER = ("door", "edge", "control", "stage")
+STOP_ORDER = ("door", "edge", "radio", "control", "stage")
 """Newcomers first, then those who listen, then those who manage; the stage may finish its last part. Processes of one role
 stop together."""
 
 _READY_S = 60.0
-_STOP_S = {"door": 3.0, "edge": 5.0, "control": 5.0, "stage": 8.0}
+_STOP_S = {"door": 3.0, "edge": 5.0, "radio": 3.0, "control": 5.0, "stage": 8.0}
 _TOO_SOON_S = 1.0
 _PATIENT_DEATHS = 3
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 5.0)

@@ -9,7 +9,7 @@ from typing import Any, Final, get_type_hints
 
 from rostra.kernel.errors import Fault
 
-ROLES: Final = ("door", "edge", "control", "stage")
+ROLES: Final = ("door", "edge", "control", "stage", "radio")
 """In the order of their ports: the door on `port`, each following role one further."""
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -27,7 +27,7 @@ class Settings:
     """Every setting with its unit, default and bounds. Field order is the order of the file."""
 
     host: str = _setting("127.0.0.1", "Address that the door and the edge listen on. 0.0.0.0 for the whole network.")
-    port: int = _setting(8000, "The door's port. The edge, control and the stage take the three after it.", 1, 65532)
+    port: int = _setting(8000, "The door's port. The edge, control, the stage and the radio take the four after it.", 1, 65531)
     public_url: str = _setting(
         "", "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT."
     )
@@ -85,7 +85,7 @@ class Settings:
         return self.sound_url.rstrip("/") or f"http://{_in_url(self.host)}:{self.port + 1}"
 
     def address(self, role: str) -> tuple[str, int]:
-        """Where a role listens. Control and stage never face outward: they stay on loopback whatever `host` says."""
+        """Where a role listens. Control, stage and radio never face outward: they stay on loopback whatever `host` says."""
         host = self.host if role in ("door", "edge") else "127.0.0.1"
         return host, self.port + ROLES.index(role)
 
