@@ -92,13 +92,12 @@ async def origin(data: Path, port: int = 0) -> Edge:
     return edge
 
 
-async def downstream(upstream_url: str, data: Path, name: str = "edge") -> Edge:
+async def downstream(upstream_url: str, name: str = "second") -> Edge:
     listening = bound()
-    source = UpstreamSource(Upstream(upstream_url), SystemClock())
+    source = UpstreamSource(Upstream(upstream_url, name), SystemClock())
     role = EdgeRole(
-        library=DiskLibrary(data / "none", SystemClock()), settings=Settings(port=21_900), clock=SystemClock(),
-        log=Log("edge"), key=KEY, name=name, source=source,
-    )  # fmt: skip
+        settings=Settings(port=21_900), clock=SystemClock(), log=Log("edge"), key=KEY, name=name, source=source
+    )
     edge = Edge(role, int(listening.getsockname()[1]))
     await role.start([listening])
     return edge
@@ -161,7 +160,7 @@ async def chain(data: Path) -> Any:
     broadcast = Broadcast(data, "off")
     first = await origin(data)
     async with cache(f"http://127.0.0.1:{first.port}") as between:
-        second = await downstream(f"http://127.0.0.1:{between.port}", data)
+        second = await downstream(f"http://127.0.0.1:{between.port}")
         world = Chain(data, broadcast, first, between, second)
         try:
             yield world

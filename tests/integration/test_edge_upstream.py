@@ -208,6 +208,22 @@ def test_an_upstream_that_is_away_is_said_to_be_away(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_an_edge_that_is_sent_to_itself_says_so_at_once(tmp_path: Path) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if target.endswith("state.json"):
+                return response
+            return Response(307, [("Location", f"http://127.0.0.1:{world.second.port}{target}")], b"")
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(30)
+        world.between.bend = bend
+        got = await world.get("opus/join.mp4")
+        assert (got.status, got.headers["retry-after"]) == (503, "1")
+
+    run(tmp_path, test)
+
+
 def test_a_cache_that_strips_headers_and_keeps_refusals_costs_no_sound(tmp_path: Path) -> None:
     async def test(world: Chain) -> None:
         kept: dict[str, Response] = {}

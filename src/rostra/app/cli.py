@@ -14,7 +14,19 @@ import sys
 from rostra import __version__
 from rostra.kernel.errors import Fault, Overloaded, PeerError, RostraError, UnknownSpace
 
-COMMANDS = ("serve", "role", "sign-in", "space", "speak", "listen", "rehearse", "check-hls", "timeline", "doctor")
+COMMANDS = (
+    "serve",
+    "edge",
+    "role",
+    "sign-in",
+    "space",
+    "speak",
+    "listen",
+    "rehearse",
+    "check-hls",
+    "timeline",
+    "doctor",
+)
 """In the order of --help."""
 
 

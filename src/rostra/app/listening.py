@@ -8,6 +8,7 @@ kernel shares out what comes, and a private one, because at the shared port nobo
 import errno
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from rostra.kernel.errors import Fault
@@ -18,18 +19,21 @@ _BACKLOG = 8192
 """Cut by the kernel to net.core.somaxconn (4096 by default)."""
 
 
-def open_all(settings: Settings, run: Path | None = None) -> dict[str, list[socket.socket]]:
+def open_all(
+    settings: Settings, run: Path | None = None, only: Sequence[str] | None = None
+) -> dict[str, list[socket.socket]]:
     """Sockets by process, all or none.
 
     Args:
         run: the directory for the edges' private sockets.
+        only: of these processes.
     Raises:
         Fault: a port is taken or not allowed, or the host is not one of this machine's addresses.
     """
     opened: dict[str, list[socket.socket]] = {}
     shared = {role_of(name) for name in settings.processes if name != role_of(name)}
     try:
-        for name in settings.processes:
+        for name in settings.processes if only is None else only:
             opened[name] = []
             role = role_of(name)
             host, port = settings.address(role)

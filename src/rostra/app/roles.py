@@ -45,8 +45,12 @@ def run(
     beat: int,
     parent: int,
     debug: bool,
+    upstream: str = "",
 ) -> None:
-    """Be this role until SIGTERM. Exits with EX_CONFIG when the installation, not chance, keeps it from starting."""
+    """Be this role until SIGTERM. Exits with EX_CONFIG when the installation, not chance, keeps it from starting.
+
+    `upstream`: the address that an edge without a record takes its sound from.
+    """
     heart.die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import uvloop
@@ -56,7 +60,7 @@ def run(
     write_to_stderr("debug" if debug else settings.log_level)
     log = Log(name)
     try:
-        uvloop.run(_live(name, place, settings, log, sockets, beat))
+        uvloop.run(_live(name, place, settings, log, sockets, beat, upstream))
     except Fault as wrong:
         log.error("cannot start", what=wrong.what, remedy=wrong.remedy)
         raise SystemExit(os.EX_CONFIG) from None
@@ -65,11 +69,17 @@ def run(
         raise SystemExit(os.EX_SOFTWARE) from None
 
 
-async def _live(name: str, place: Place, settings: Settings, log: Log, sockets: list[int], beat: int) -> None:
+async def _live(
+    name: str, place: Place, settings: Settings, log: Log, sockets: list[int], beat: int, upstream: str
+) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with ExitStack() as closing:
-        role, vitals = _BUILDERS[role_of(name)](name, place, settings, log, closing), Vitals(log)
+        if upstream:
+            role = _edge_of(upstream, name, place, settings, log)
+        else:
+            role = _BUILDERS[role_of(name)](name, place, settings, log, closing)
+        vitals = Vitals(log)
         own = role.metrics
         # A role tells of its work; how its process does is the same for all of them, and joins here.
         setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
@@ -119,6 +129,23 @@ def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitSt
         log=log,
         key=place.operator_key(),
         name=name,
+    )
+
+
+def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.edge.role import EdgeRole
+    from rostra.edge.upstream import Upstream
+    from rostra.edge.upstream_source import UpstreamSource
+
+    clock = SystemClock()
+    machine = f"{socket.gethostname()}:{settings.address('edge')[1]}"
+    return EdgeRole(
+        settings=settings,
+        clock=clock,
+        log=log,
+        key=place.operator_key(),
+        name=f"{machine}/{name}",
+        source=UpstreamSource(Upstream(upstream, machine), clock),
     )
 
 

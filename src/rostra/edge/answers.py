@@ -82,6 +82,7 @@ CROWDED: Final = sentence(503, "Too many wait here already. Please ask again.", 
 AWAY: Final = sentence(
     503, "The server that this one takes its sound from is away. Please ask again.", ("Retry-After", "1"), EXPOSE
 )
+CIRCLE: Final = sentence(508, "This edge was sent to itself for its sound; its --upstream must be another address.")
 DAMAGED: Final = sentence(503, "The record of this Space cannot be read.", ("Retry-After", "30"), EXPOSE)
 NOT_ALLOWED: Final = sentence(405, "Only GET, HEAD and OPTIONS are known here.", ("Allow", "GET, HEAD, OPTIONS"))
 PREFLIGHT: Final = Prepared(

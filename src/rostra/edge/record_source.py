@@ -16,6 +16,8 @@ from rostra.timeline.ports import Kind, Library, Reader
 class RecordSource:
     """See source.Source."""
 
+    name = ""
+
     def __init__(self, library: Library) -> None:
         self._library = library
 

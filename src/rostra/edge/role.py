@@ -33,7 +33,7 @@ class EdgeRole:
     def __init__(
         self,
         *,
-        library: Library,
+        library: Library | None = None,
         settings: Settings,
         clock: Clock,
         log: Log,
@@ -45,7 +45,11 @@ class EdgeRole:
 
         `source`: where the sound comes from, if not from the library.
         """
-        self._source: Source = RecordSource(library) if source is None else source
+        if source is None:
+            if library is None:
+                raise ValueError("an edge needs a library or another source")
+            source = RecordSource(library)
+        self._source = source
         self._clock = clock
         self._log = log
         self._key = key

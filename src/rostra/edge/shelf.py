@@ -23,6 +23,7 @@ FOLLOWED_MOST = 256
 """Timelines open at once. For one more, the one that nobody has asked for the longest is closed; if all are in use: 503."""
 CLOSED_AFTER_TURNS = 6
 """Turns (of `sweep`) without a request before a timeline is closed."""
+AWAY_LINE_EVERY_S = 10.0
 STATE_S = 1
 """How long a state.json stands."""
 WARM_BYTES = 64 * 1024 * 1024
@@ -41,6 +42,7 @@ class Shelf:
         self.warm = Warm(WARM_BYTES)
         self.opened = 0
         self.damaged = 0
+        self._quiet_until = 0.0
         self._states: WeakKeyDictionary[Follower, tuple[float, Space, Prepared]] = WeakKeyDictionary()
         self._source = source
         self._clock = clock
@@ -50,6 +52,9 @@ class Shelf:
 
     def open(self, space_id: SpaceId, exchange: Exchange, again: Callable[[], None]) -> None:
         """Begin to follow, then call `again`; or answer why not. However many ask meanwhile, it is opened once."""
+        if self._source.name and exchange.request.headers.get("rostra-edge") == self._source.name:
+            exchange.send_prepared(answers.CIRCLE)
+            return
         waiting = self._opening.get(space_id)
         if waiting is not None:
             waiting.append((exchange, again))
@@ -106,8 +111,9 @@ class Shelf:
             why = answers.NO_SPACE
         except Overloaded:
             why = answers.CROWDED
-        except Unavailable:
+        except Unavailable as away:
             why = answers.AWAY
+            self._say_away(space_id, away)
         except (RostraError, OSError, ValueError) as error:
             self._say_damaged(space_id, error)
         finally:
@@ -137,6 +143,13 @@ class Shelf:
     def _close(self, follower: Follower, why: Prepared) -> None:
         del self.followers[follower.space_id]
         follower.close(why)
+
+    def _say_away(self, space_id: SpaceId, away: Unavailable) -> None:
+        """One line is enough for all who ask meanwhile."""
+        now = self._clock.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + AWAY_LINE_EVERY_S
+            self._log.warning("a Space cannot be had from upstream", space=space_id, why=str(away))
 
     def _say_damaged(self, space_id: SpaceId, error: Exception) -> None:
         self.damaged += 1

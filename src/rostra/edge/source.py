@@ -103,6 +103,11 @@ class Feed(Protocol):
 
 
 class Source(Protocol):
+    """Attributes: `name`: what this edge calls itself to others whom it asks, "" where it asks nobody."""
+
+    @property
+    def name(self) -> str: ...
+
     async def open(self, space_id: SpaceId) -> Feed:
         """Raises UnknownSpace, Damaged, OSError, ValueError; Unavailable, Overloaded where it lies elsewhere."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from rostra.wire.client import Answer, Client, ClientLimits
 
 ANSWER_S = 15.0
 """Longer than an edge holds a question. One that takes longer was lost on the way."""
+NAME = "Rostra-Edge"
+"""Header of a question by an edge: its name."""
+TOLD_S = 3.0
 _WHOLE_MOST = 32 * 1024 * 1024
 _LIMITS = ClientLimits(connections=4096, idle_kept=64, connect_s=1.0, answer_s=ANSWER_S, piece_s=10.0)
 
@@ -30,8 +34,9 @@ class Upstream:
     asked, away: counters: questions sent, and those that got no answer.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises Fault where `url` is not http://HOST[:PORT] or https://HOST[:PORT]."""
+    def __init__(self, url: str, name: str) -> None:
+        """`name`: by which this edge knows its own questions, should they come back to it. Raises Fault as `check_url`."""
+        self.name = name
         self.url = url.rstrip("/")
         self.asked = 0
         self.away = 0
@@ -46,6 +51,7 @@ class Upstream:
             Unavailable: no answer, or one that leads nowhere.
         """
         self.asked += 1
+        headers = (*headers, (NAME, self.name))
         sound = self._sound
         try:
             answer = await (sound or self._client).request("GET", path, headers, answer_s=answer_s)
@@ -80,6 +86,13 @@ class Upstream:
         age = named.get("age", "")
         return Reply(answer.status, named, body, int(age) if age.isdecimal() and len(age) < 10 else 0)
 
+    async def post(self, path: str, headers: Sequence[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
+        """Tell upstream something. Raises Unavailable."""
+        self.asked += 1
+        answer = await (self._sound or self._client).request("POST", path, headers, body, answer_s=TOLD_S)
+        async with answer:
+            return answer.status, await answer.read()
+
     async def close(self) -> None:
         await self._client.close()
         if self._sound is not None:
@@ -91,10 +104,28 @@ class Upstream:
         return self._sound
 
 
+def fine(reply: Reply) -> bytes:
+    """The body of a success. Raises Unavailable for anything else."""
+    if reply.status != 200:
+        said = reply.body[:200].decode("utf-8", "replace").strip()
+        raise Unavailable(f"Upstream answered {reply.status}: {said}")
+    return reply.body
+
+
+def check_url(url: str) -> None:
+    """Raises Fault where `url` is not http://HOST[:PORT] or https://HOST[:PORT]."""
+    _address(url.rstrip("/"))
+
+
 _ELSEWHERE = (301, 302, 303, 307, 308)
 
 
 def _client(url: str) -> Client:
+    address, secure = _address(url)
+    return Client(address, _LIMITS, ssl.create_default_context() if secure else None)
+
+
+def _address(url: str) -> tuple[tuple[str, int], bool]:
     parts = urlsplit(url)
     try:
         port = parts.port
@@ -102,8 +133,8 @@ def _client(url: str) -> Client:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or port == -1:
         raise Fault(f"'{url}' is no address of a server.", "Give it as http://HOST:PORT or https://HOST.")
-    secure = ssl.create_default_context() if parts.scheme == "https" else None
-    return Client((parts.hostname, port or (443 if secure else 80)), _LIMITS, secure)
+    secure = parts.scheme == "https"
+    return (parts.hostname, port or (443 if secure else 80)), secure
 
 
 def _base(location: str, path: str) -> str:

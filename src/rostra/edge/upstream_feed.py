@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rostra.edge.pull import Pull
 from rostra.edge.source import Init, Part, Past, Stored
-from rostra.edge.upstream import Reply, Upstream
+from rostra.edge.upstream import Upstream, fine
 from rostra.edge.upstream_file import Blocks, UpstreamFile, look
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.kernel.ids import SeatId
@@ -111,7 +111,7 @@ class UpstreamFeed:
 
     async def levels(self) -> Stored:
         reply = await self._upstream.whole(f"{self._base}opus/levels.json")
-        json.loads(_fine(reply))
+        json.loads(fine(reply))
         return Stored(reply.body, reply.age_s)
 
     async def recording(self) -> UpstreamFile:
@@ -140,7 +140,7 @@ class UpstreamFeed:
         for again in ("", "?again=1"):
             reply = await self._upstream.whole(f"{self._base}{shape.url}/{path}{again}")
             try:
-                firsts = [read_part(payload).first_sample for payload in split(_fine(reply))]
+                firsts = [read_part(payload).first_sample for payload in split(fine(reply))]
             except ValueError:
                 continue
             if firsts == [shape.first_sample(number) for number in numbers]:
@@ -184,7 +184,7 @@ class UpstreamFeed:
     async def _init(self, rendition: Rendition) -> bytes:
         while True:
             try:
-                return _fine(await self._upstream.whole(f"{self._base}{rendition.shape.url}/init.mp4"))
+                return fine(await self._upstream.whole(f"{self._base}{rendition.shape.url}/init.mp4"))
             except Unavailable:
                 await asyncio.sleep(0.2)
 
@@ -216,9 +216,3 @@ class UpstreamFeed:
             return (await self._look_up()).state in OVER
         except RostraError:
             return False
-
-
-def _fine(reply: Reply) -> bytes:
-    if reply.status != 200:
-        raise Unavailable(f"Upstream answered {reply.status}.")
-    return reply.body

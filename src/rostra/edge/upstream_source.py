@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rostra.edge.source import Past
 from rostra.edge.unknown import Unknown
-from rostra.edge.upstream import Reply, Upstream
+from rostra.edge.upstream import Upstream, fine
 from rostra.edge.upstream_feed import UpstreamFeed
 from rostra.edge.upstream_file import Blocks
 from rostra.edge.upstream_list import Listed, newest_of, read_replay
@@ -29,6 +29,7 @@ class UpstreamSource:
     """See source.Source."""
 
     def __init__(self, upstream: Upstream, clock: Clock) -> None:
+        self.name = upstream.name
         self._upstream = upstream
         self._clock = clock
         self._blocks = Blocks()
@@ -107,7 +108,7 @@ class UpstreamSource:
             self._unknown.add(space_id, self._clock.monotonic())
             raise UnknownSpace(f"There is no Space {space_id}.")
         try:
-            space = from_public(json.loads(_fine(reply)))
+            space = from_public(json.loads(fine(reply)))
             if space.id != space_id:
                 raise ValueError("another Space")
             return space
@@ -121,19 +122,19 @@ class UpstreamSource:
         if not over:
             # Asked for like this it is not held for a whole segment, as plain lists are.
             begun = await self._upstream.whole(f"{base}live.m3u8?_HLS_msn=0&_HLS_part=0")
-            parts = newest_of(begun.body) if begun.status == 200 else 0
+            parts = 0 if begun.status == 404 else newest_of(fine(begun))
             if parts < 2 * rendition.shape.parts_per_segment:
                 return Past(), parts
         listed = await self._list(base, rendition, over)
         if not listed.dates:
             return Past(), 0
-        init = _fine(await self._upstream.whole(f"{base}init.mp4"))
+        init = fine(await self._upstream.whole(f"{base}init.mp4"))
         if over:
             return Past(listed.parts, listed.dates, (), init), listed.parts
         newest = newest_of((await self._upstream.whole(f"{base}live.m3u8")).body)
         per_segment = rendition.shape.parts_per_segment
         segment = listed.parts // per_segment - 1
-        body = _fine(await self._upstream.whole(f"{base}seg/{segment}.m4s"))
+        body = fine(await self._upstream.whole(f"{base}seg/{segment}.m4s"))
         payloads = list(zip(rendition.shape.parts_of_segment(segment), split(body), strict=True))
         for number, payload in payloads:
             if read_part(payload).first_sample != rendition.shape.first_sample(number):
@@ -145,16 +146,10 @@ class UpstreamSource:
             reply = await self._upstream.whole(base + target)
             if reply.status == 404:
                 return Listed((), 0, True)  # a record from before there was this rendition
-            listed = read_replay(_fine(reply), rendition)
+            listed = read_replay(fine(reply), rendition)
             if listed.ended or not over:
                 return listed
         raise Unavailable("The list of what upstream has does not end, though the Space has.")
-
-
-def _fine(reply: Reply) -> bytes:
-    if reply.status != 200:
-        raise Unavailable(f"Upstream answered {reply.status}.")
-    return reply.body
 
 
 def _nobody(space_id: SpaceId) -> None:

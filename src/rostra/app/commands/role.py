@@ -9,6 +9,7 @@ def declare(commands: Declared) -> None:
     role.add_argument("--sockets", default="")
     role.add_argument("--heart", type=int, required=True)
     role.add_argument("--parent", type=int, required=True)
+    role.add_argument("--upstream", default="")
 
 
 def _role(args: Args) -> None:
@@ -17,5 +18,5 @@ def _role(args: Args) -> None:
     sockets = [int(one) for one in args.sockets.split(",") if one]
     roles.run(
         args.name, args.data, host=args.host, port=args.port,
-        sockets=sockets, beat=args.heart, parent=args.parent, debug=args.debug,
+        sockets=sockets, beat=args.heart, parent=args.parent, debug=args.debug, upstream=args.upstream,
     )  # fmt: skip
