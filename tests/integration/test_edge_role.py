@@ -1,6 +1,7 @@
 """The edge on real sockets, following real timelines on disk."""
 
 import asyncio
+import base64
 import gzip
 import json
 import socket
@@ -19,6 +20,7 @@ from rostra.kernel.clock import SystemClock
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
+from rostra.kernel.sketch import Sketch
 from rostra.sound import fmp4
 from rostra.sound.renditions import Rendition
 from rostra.timeline.disk import DiskLibrary
@@ -370,7 +372,7 @@ def test_memory_of_a_long_broadcast_is_bounded(tmp_path: Path) -> None:
             await asyncio.sleep(0.02)
             await world.get("hls/seg/1.m4s")
         hot = int(world.role.metrics().split("\nrostra_edge_ready ")[1].split("\n")[0])
-        assert hot <= 2 * (48 + 7)
+        assert hot <= len(Rendition) * (48 + 7)
 
     run(tmp_path, test)
 
@@ -386,13 +388,14 @@ def test_listeners_are_counted_once_each_and_told_to_the_stage(tmp_path: Path) -
             assert f"Authorization: Bearer {KEY}" in head
             length = int(head.split("Content-Length: ")[1].split("\r\n")[0])
             told.append((head.split(" ")[1], json.loads(await reader.readexactly(length))))
-            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+            said = json.dumps({"key": told[0][1]["key"], "again": False}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
             writer.close()
 
         server = await asyncio.start_server(stage, "127.0.0.1", 21_403)
-        for number in (0, 1, 2, 3):
-            for sid in ("a", "b", "c"):
-                await world.get(f"opus/part/{number}.m4s?sid={sid}")
+        for sid in ("a", "b", "c", "a", "b"):
+            await world.get(f"opus/join.mp4?sid={sid * 8}", User_Agent=f"browser {sid}")
+            await world.get("opus/part/3.m4s", User_Agent=f"browser {sid}")
         await world.get("hls/part/0.m4s?CMCD=bl%3D100%2Csid%3D%22d%22")
         await world.get("hls/part/1.m4s", CMCD_Session='sid="d",v=1')
         await world.get("hls/part/1.m4s")
@@ -403,7 +406,14 @@ def test_listeners_are_counted_once_each_and_told_to_the_stage(tmp_path: Path) -
                 await asyncio.sleep(0.05)
         path, said = told[0]
         assert path == f"/spaces/{SPACE}/count"
-        assert said["count"] == 5
+        assert (said["edge"], said["now"], said["method"]) == ("edge", 5, "edge")
+        assert said["kinds"] == {"web": 3, "hls": 2}
+        seen = Sketch.from_bytes(base64.b64decode(str(said["unique"])))
+        assert (seen.estimate(), seen.error) == (4, 0.0)  # a, b, c and d; who only goes on has come before
+        async with asyncio.timeout(6):
+            while len(told) < 2:
+                await asyncio.sleep(0.05)
+        assert told[1][1]["unique"] is None  # nothing new
         server.close()
 
     run(tmp_path, test)

@@ -1,6 +1,7 @@
 """Speakers of another WebRTC implementation on a real stage: who hears whom, and what the record says of it."""
 
 import asyncio
+import base64
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from rostra.kernel.clock import Clock, SystemClock
 from rostra.kernel.ids import SpaceId
 from rostra.sound.renditions import Rendition
 from rostra.space import events as e
+from rostra.space.count import Report
 from rostra.timeline.ports import PartFlag
 
 
@@ -263,8 +265,10 @@ def test_edges_counts_add_up_on_the_record(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, host = await on_air(one)
         for edge, count in (("one", 40), ("two", 2)):
-            report = {"edge": edge, "count": count, "method": "requests"}
-            assert (await one.http.post(f"/spaces/{space}/count", json=report, headers=OPERATOR)).status_code == 204
+            report = Report(edge, {"web": count}, key=edge.encode().ljust(16)).to_plain()
+            answer = await one.http.post(f"/spaces/{space}/count", json=report, headers=OPERATOR)
+            assert answer.status_code == 200
+            assert base64.b64decode(answer.json()["key"]) == b"one".ljust(16)
             seat = {"authorization": f"Bearer {host}"}
             assert (await one.http.post(f"/spaces/{space}/count", json=report, headers=seat)).status_code == 403
         await until(lambda: one.library.snapshot(space).count == 42)

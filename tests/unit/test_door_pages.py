@@ -45,7 +45,7 @@ def test_the_policy_allows_exactly_the_inline_script_and_style(pages: Pages) -> 
     html = body.decode()
     policy = re.search(r"Content-Security-Policy: (.*)\r\n", head)
     assert policy
-    for tag, directive in (('<script type="module">', "script-src"), ("<style>", "style-src")):
+    for tag, directive in (('<script type="module">', "script-src 'self'"), ("<style>", "style-src")):
         inline = html.partition(tag)[2].partition("</s")[0]
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         assert f"{directive} 'sha256-{digest}';" in policy[1]
@@ -106,6 +106,30 @@ def test_the_page_says_without_scripts_what_is_the_case(pages: Pages, state: Sta
         assert "http://127.0.0.1:8001/s/abcdefghjk/recording.m4a" in html
     if state in (State.LIVE, State.ENDED):
         assert "<audio controls" in html.partition("<noscript>")[2]
+
+
+def test_what_can_wait_is_named_by_the_page_and_brings_what_it_needs(pages: Pages) -> None:
+    html = parts(pages.space(space(), START_US).to(get()).at(DATE))[1].decode()
+    named = re.search(r'<main data-more="/web/(more\.[0-9a-f]+\.js)">', html)
+    assert named
+    body = gzip.decompress(parts(pages.assets.answers[named[1]].to(get(accept_encoding="gzip")).at(DATE))[1]).decode()
+    imported = re.findall(r'from "\./([^"]+)"', body)
+    assert {one.split(".")[0] for one in imported} == {"bar", "count"}
+    for one in imported:
+        inner = gzip.decompress(parts(pages.assets.answers[one].to(get(accept_encoding="gzip")).at(DATE))[1]).decode()
+        assert "import" not in inner  # a second copy of the player would come with it
+
+
+def test_a_counted_space_says_how_in_words(pages: Pages) -> None:
+    counted = space(
+        count=1240, peak=1300, unique=5000, kinds={"web": 1000, "hls": 240}, unique_error=0.0081,
+        count_method="players that fetched sound in the last 10 s",
+    )  # fmt: skip
+    html = parts(pages.space(counted, START_US).to(get()).at(DATE))[1].decode()
+    assert (
+        "We count players that fetched sound in the last 10 s. Now: 1,000 on this page, 240 in HLS players. "
+        "At most 1,300 at once. 5,000 in all, give or take 1.6 %; who opens it twice counts twice." in html
+    )
 
 
 def test_the_same_space_renders_to_the_same_bytes_at_another_time(pages: Pages) -> None:

@@ -18,7 +18,8 @@ from rostra.space.space import Space
 from rostra.space.view import links
 from rostra.web import ROOT
 
-PLAYER: Final = ("player/boxes.js", "player/sound.js", "player/words.js", "player/bar.js", "player/page.js")
+PLAYER: Final = ("player/boxes.js", "player/sound.js", "player/words.js", "player/page.js")
+"""Written into the page. What can wait until the first sound, player/more.js and what it imports, is loaded by it."""
 SHELLS: Final = ("studio", "operator", "sign-in")
 _NOT_FOR_THE_SCRIPT: Final = ("first_starts", "opened", "lobby", "part_s")
 _ALWAYS: Final = (
@@ -36,6 +37,7 @@ class Pages:
     def __init__(self, settings: Settings) -> None:
         self.assets = Assets(ROOT)
         self._door, self._sound = settings.door_base, settings.sound_base
+        self._beacon = view.beacon(settings)
         loader = FileSystemLoader(ROOT / "templates")
         self._templates = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, auto_reload=False
@@ -45,12 +47,12 @@ class Pages:
         self._script = one_script(self.assets.text(name) for name in PLAYER)
         sound = "{0.scheme}://{0.netloc}".format(urlsplit(self._sound))
         self._space_policy = (
-            f"{_POLICY}script-src {_hashed(self._script)}; style-src {_hashed(self._style)}; "
+            f"{_POLICY}script-src 'self' {_hashed(self._script)}; style-src {_hashed(self._style)}; "
             f"connect-src 'self' {sound}; media-src blob: {sound}"
         )
 
     def space(self, space: Space, now_us: int) -> Answer:
-        state = view.state_json(space, now_us, self._sound)
+        state = view.state_json(space, now_us, self._sound, self._beacon)
         # What changes with time alone would make every copy of the page a new one; the script asks when it needs it.
         moving = ("now", "elapsed_s") if space.over_us is None else ("now",)
         for name in (*moving, *_NOT_FOR_THE_SCRIPT):
@@ -61,6 +63,7 @@ class Pages:
             words=view.sentence(space),
             speakers=view.speakers(space),
             counted=view.counted(space),
+            counting=view.counting(space),
             links=links(space.id, self._door, self._sound),
             calendar=view.calendar_link(space, f"{self._door}/s/{space.id}", now_us),
             state=_json_in_html(state),

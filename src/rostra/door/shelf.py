@@ -7,7 +7,7 @@ from typing import Final
 
 from rostra.door.answer import Answer
 from rostra.door.pages import Pages
-from rostra.door.view import state_json
+from rostra.door.view import beacon, state_json
 from rostra.kernel.clock import Clock
 from rostra.kernel.errors import UnknownSpace
 from rostra.kernel.ids import SpaceId
@@ -44,7 +44,7 @@ class Shelf:
 
     def __init__(self, library: Library, pages: Pages, settings: Settings, clock: Clock, most: int = 256) -> None:
         self._library, self._pages, self._clock = library, pages, clock
-        self._sound_base = settings.sound_base
+        self._sound_base, self._beacon = settings.sound_base, beacon(settings)
         self._most = most
         self._kept: OrderedDict[SpaceId, _Kept] = OrderedDict()
         self.rendered = 0
@@ -106,7 +106,7 @@ class Shelf:
         return self._pages.space(space, self._clock.wall_us())
 
     def _state(self, space: Space) -> Prepared:
-        plain = state_json(space, self._clock.wall_us(), self._sound_base)
+        plain = state_json(space, self._clock.wall_us(), self._sound_base, self._beacon)
         headers = [
             ("Content-Type", "application/json"),
             ("Cache-Control", "public, max-age=1"),
@@ -118,4 +118,4 @@ class Shelf:
 
 def _still(space: Space) -> Space:
     """The Space without the numbers that move all the time."""
-    return replace(space, speaking=(), count=0, peak=0, seq=0)
+    return replace(space, speaking=(), count=0, peak=0, unique=0, kinds={}, count_error=0.0, unique_error=0.0, seq=0)

@@ -7,6 +7,8 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from rostra.kernel.clock import iso
+from rostra.kernel.settings import Settings
+from rostra.space.count import BEACON_EVERY_S, EDGE, method_in_words
 from rostra.space.space import Space
 from rostra.space.states import BEFORE, ON_AIR, State
 from rostra.space.view import public
@@ -23,7 +25,7 @@ LAMP: Final = {
 }
 
 
-def state_json(space: Space, now_us: int, sound_base: str) -> dict[str, Any]:
+def state_json(space: Space, now_us: int, sound_base: str, beacon: dict[str, int] | None = None) -> dict[str, Any]:
     """All of state.json. Only `now`, `elapsed_s` and `next_poll_s` change while the Space does not."""
     return {
         **public(space, now_us),
@@ -32,7 +34,15 @@ def state_json(space: Space, now_us: int, sound_base: str) -> dict[str, Any]:
         "next_poll_s": next_poll_s(space, now_us),
         "sound": f"{sound_base}/s/{space.id}",
         "part_s": PART_S,
+        "beacon": beacon,
     }
+
+
+def beacon(settings: Settings) -> dict[str, int] | None:
+    """Which web players say that they are here, and how often; None where the edge counts by itself."""
+    if settings.count_by == EDGE:
+        return None
+    return {"every_s": BEACON_EVERY_S, "one_in": settings.beacon_one_in}
 
 
 def next_poll_s(space: Space, now_us: int) -> int:
@@ -94,6 +104,33 @@ def counted(space: Space) -> str:
     if space.state in ON_AIR:
         return f"{space.count:,} listening"
     return f"Up to {space.peak:,} at once" if space.state is State.ENDED and space.peak else ""
+
+
+def counting(space: Space) -> str:
+    """How we count, and what came of it. web/player/count.js says the same."""
+    how = space.count_method or method_in_words(EDGE, 1)
+    said = [f"We count {how}{_within(space.count_error)}."]
+    kinds = [f"{space.kinds[kind]:,} {words}" for kind, words in _KINDS.items() if space.kinds.get(kind)]
+    if space.state in ON_AIR and kinds:
+        said.append(f"Now: {', '.join(kinds)}.")
+    if space.peak:
+        said.append(f"At most {space.peak:,} at once.")
+    if space.unique:
+        said.append(f"{space.unique:,} in all{_within(space.unique_error)}; who opens it twice counts twice.")
+    return " ".join(said)
+
+
+def _within(error: float) -> str:
+    """A standard error in words: nineteen of twenty such counts are off by less."""
+    return f", give or take {200 * error:.1f} %" if error else ""
+
+
+_KINDS: Final = {
+    "web": "on this page",
+    "hls": "in HLS players",
+    "stream": "on radio streams",
+    "replay": "listening to what was said before",
+}
 
 
 def initials(name: str) -> str:

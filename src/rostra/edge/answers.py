@@ -98,4 +98,6 @@ PREFLIGHT: Final = Prepared(
         ("Allow", "GET, HEAD, OPTIONS"),
     ],
 )
+NOTED: Final = Prepared(204, [NO_STORE, CORS])
+NO_SID: Final = sentence(400, "Say who is here: ?sid= and 8 to 64 characters.")
 HEALTHY: Final = Prepared(200, [("Content-Type", "text/plain; charset=utf-8"), NO_STORE, CORS], b"ok\n")

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from rostra.edge import answers
-from rostra.edge.count import Ears
+from rostra.edge.count import Ears, Heard
 from rostra.kernel.ids import SpaceId
 from rostra.sound.hls import (
     BLOCKING_PLAYLIST_MAX_AGE_S,
@@ -28,8 +28,8 @@ from rostra.wire.http1 import Prepared, Request
 from rostra.wire.server import Exchange
 
 
-class Hot(dict[str, tuple[Prepared, Ears]]):
-    """Answers by path, with the ears of their Space: what the short way through looks at.
+class Hot(dict[str, tuple[Prepared, Heard]]):
+    """Answers by path, with where who asks for them is heard: what the short way through looks at.
 
     Attributes:
         coming: the parts that may be waited for, by path: where that is counted, and who waits already.
@@ -48,6 +48,8 @@ class Channel:
     """Attributes:
     parts: how many parts there are; the number of the next.
     held: requests waiting here, some of whose peers may have gone.
+    ears: where who asks for the newest sound is heard.
+    ring_most: how many parts are kept as written answers.
     in_vain: answers a request whose time is over.
     """
 
@@ -61,12 +63,12 @@ class Channel:
         self.ahead = advance_part_limit(rendition.shape)
         self.held = 0
         self._base = f"/s/{space_id}/{rendition.shape.url}/"
-        self.ears = ears
+        self.ears = ears.of(rendition)
         self._hot = hot
         self._coming = hot.coming
         self._playlists = playlists
         self._ring: deque[tuple[int, bytes]] = deque()
-        self._ring_most = RING_SEGMENTS * rendition.shape.parts_per_segment
+        self.ring_most = RING_SEGMENTS * rendition.shape.parts_per_segment
         self._segments: deque[int] = deque()
         self._for_part: dict[int, list[Exchange]] = {}
         self._for_list: dict[int, list[tuple[Exchange, bool, bool]]] = {}
@@ -105,7 +107,7 @@ class Channel:
         answer = answers.media(payload, f'"p{number}"', answers.fresh_for(MEDIA_MAX_AGE_S, immutable=True))
         self._hot[path] = answer, self.ears
         self._ring.append((number, payload))
-        if len(self._ring) > self._ring_most:
+        if len(self._ring) > self.ring_most:
             old, _ = self._ring.popleft()
             del self._hot[self._path("part", old)]
             while self._segments and self._segments[0] <= self.rendition.shape.segment_of_part(old):

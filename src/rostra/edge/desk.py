@@ -6,12 +6,13 @@ from functools import partial
 
 from rostra.edge import answers
 from rostra.edge.channel import Channel
-from rostra.edge.count import ear_of
+from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
-from rostra.edge.route import Route, Thing, route
+from rostra.edge.route import Route, Thing, count_route, route
 from rostra.edge.shelf import Shelf
 from rostra.edge.whole import Whole
 from rostra.kernel.errors import RostraError, Unavailable
+from rostra.kernel.ids import SpaceId
 from rostra.sound.hls import BLOCK_MOST_S, MEDIA_MAX_AGE_S, MIME, multivariant
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
@@ -26,7 +27,9 @@ class Desk:
     held, crowded, unknown, read: counters: requests held, turned away because too many wait, for no Space, read from records.
     """
 
-    def __init__(self, shelf: Shelf, key: str, metrics: Callable[[], str]) -> None:
+    def __init__(
+        self, shelf: Shelf, key: str, metrics: Callable[[], str], pass_on: Callable[[Exchange, SpaceId], None]
+    ) -> None:
         self.held = 0
         self.crowded = 0
         self.unknown = 0
@@ -37,6 +40,7 @@ class Desk:
         self._coming = shelf.hot.coming
         self._key = key
         self._metrics = metrics
+        self._pass_on = pass_on
         self._reading: dict[str, list[Exchange]] = {}
 
     def __call__(self, exchange: Exchange) -> None:
@@ -44,16 +48,16 @@ class Desk:
         ready = self._hot.get(request.path)
         if ready is not None and request.plain and "if-none-match" not in request.headers:
             answer, ears = ready
-            if not request.query and "cmcd-session" not in request.headers:
+            if by_connection(request):
                 exchange.send_lasting(answer, ears.add)
                 return
-            ears.add(ear_of(exchange))
+            ears.hear(exchange)
             exchange.send_prepared(answer)
             return
         coming = self._coming.get(request.path)
         if coming is not None and request.plain:
             channel, waiting = coming
-            channel.ears.add(ear_of(exchange))
+            channel.ears.hear(exchange)
             if self._may_wait(exchange, channel):
                 channel.held += 1
                 waiting.append(exchange)
@@ -62,6 +66,9 @@ class Desk:
 
     def _look(self, exchange: Exchange, request: Request) -> None:
         if request.method not in ("GET", "HEAD"):
+            if request.method == "POST" and (counted := count_route(request.path)) is not None:
+                self._pass_on(exchange, counted)
+                return
             exchange.send_prepared(answers.PREFLIGHT if request.method == "OPTIONS" else answers.NOT_ALLOWED)
             return
         wanted = route(request.path)
@@ -85,6 +92,9 @@ class Desk:
         follower.asked = True
         if wanted.thing is Thing.STATE:
             exchange.send_prepared(self._shelf.state(follower))
+            return
+        if wanted.thing is Thing.HERE:
+            self._here(exchange, follower)
             return
         channel = follower.channels[wanted.rendition]
         if channel.ended and not channel.parts and wanted.thing is not Thing.LEVELS:
@@ -112,7 +122,7 @@ class Desk:
 
     def _part(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         number = wanted.number
-        follower.ears.add(ear_of(exchange))
+        follower.heard(channel, number).hear(exchange)
         if number < channel.parts:
             self._stored(exchange, follower, channel, f'"p{number}"', range(number, number + 1))
         elif channel.ended:
@@ -125,7 +135,7 @@ class Desk:
     def _segment(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         msn = wanted.number
         numbers = channel.rendition.shape.parts_of_segment(msn)
-        follower.ears.add(ear_of(exchange))
+        follower.heard(channel, numbers.start).hear(exchange)
         if channel.segment_complete(msn):
             channel.segment(msn)
             self._stored(
@@ -165,7 +175,7 @@ class Desk:
         try:
             stored = await follower.feed.stored(channel.rendition, numbers)
             answer = answers.media(stored.body, etag, _lasting(channel), age_s=stored.age_s)
-            self._shelf.warm.put(path, answer, follower.ears, 2 * len(stored.body))
+            self._shelf.warm.put(path, answer, follower.ears.replay, 2 * len(stored.body))
         except Unavailable:
             answer = answers.AWAY
         except (RostraError, OSError):
@@ -195,13 +205,16 @@ class Desk:
         if channel.ended:
             exchange.send_prepared(follower.why_nothing())
         elif answer is not None:
-            follower.ears.add(ear_of(exchange))
+            self._begins(exchange, follower)
+            channel.ears.hear(exchange)
             exchange.send_prepared(answer)
         else:
             self._later(exchange, wanted, follower, channel, 0)
 
     def _init(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         known = exchange.request.headers.get("if-none-match")
+        if channel.ears is follower.ears.hls:
+            self._begins(exchange, follower)  # our own player has said so when it joined
         if channel.init is None:
             self._later(exchange, wanted, follower, channel, 0)
         elif known is not None and answers.matches('"init"', known):
@@ -212,7 +225,8 @@ class Desk:
 
     def _recording(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         if channel.parts and channel.init is not None:
-            exchange.server.spawn(self.whole.recording(exchange, follower, channel))
+            self._begins(exchange, follower)
+            exchange.server.spawn(self._send_recording(exchange, follower, channel))
         else:
             self._later(exchange, wanted, follower, channel, 0)
 
@@ -222,6 +236,29 @@ class Desk:
             exchange.send_prepared(follower.why_nothing())
         elif self._may_wait(exchange, channel):
             channel.wait_for_more(number, exchange, partial(self._find, exchange, wanted))
+
+    async def _send_recording(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
+        leave = follower.ears.replay.stay(connection_of(exchange))
+        try:
+            await self.whole.recording(exchange, follower, channel)
+        finally:
+            leave()
+
+    def _here(self, exchange: Exchange, follower: Follower) -> None:
+        """A player of ours says that it listens, or, on a new connection, who it is."""
+        sid = sid_of(exchange.request)
+        if sid is not None:
+            follower.ears.name(connection_of(exchange), sid)
+            follower.ears.beacon.add(sid)
+        exchange.send_prepared(answers.NOTED if sid is not None else answers.NO_SID)
+
+    def _begins(self, exchange: Exchange, follower: Follower) -> None:
+        """A player begins here; or ours says again, on a new connection, who it is."""
+        ear, sid = ear_of(exchange), sid_of(exchange.request)
+        if sid is not None:
+            follower.ears.name(connection_of(exchange), sid)
+        elif ear is not None:
+            follower.ears.came(ear)
 
     def _may_wait(self, exchange: Exchange, channel: Channel) -> bool:
         """Set the deadline of a request that waits; or answer it, when too many do."""

@@ -4,7 +4,7 @@ import asyncio
 
 from rostra.edge import answers
 from rostra.edge.channel import Channel, Hot
-from rostra.edge.count import Ears
+from rostra.edge.count import Ears, Heard
 from rostra.edge.source import Feed, Part, Past
 from rostra.sound.hls import Playlists
 from rostra.sound.renditions import Rendition
@@ -57,6 +57,10 @@ class Follower:
         if self.over:
             for channel in self.channels.values():
                 channel.end()
+
+    def heard(self, channel: Channel, number: int) -> Heard:
+        """Where who asks for this part, or what begins with it, is heard: what is long over is heard as replay."""
+        return self.ears.replay if number < channel.parts - channel.ring_most else channel.ears
 
     def why_nothing(self) -> Prepared:
         """The answer to a request that waited in vain."""

@@ -1,30 +1,27 @@
 """The edge as a role: serves sound to listeners from the timelines it follows, and tells the stage how many listen."""
 
 import asyncio
-import json
 import socket
 from collections.abc import Callable
 
 from rostra.edge import answers
-from rostra.edge.count import METHOD
 from rostra.edge.desk import Desk
-from rostra.edge.follower import Follower
 from rostra.edge.record_source import RecordSource
 from rostra.edge.shelf import Shelf
 from rostra.edge.source import Source
+from rostra.edge.telling import Tell, Telling, to_stage
 from rostra.kernel.clock import Clock
-from rostra.kernel.errors import RostraError
 from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
+from rostra.space.count import REPORT_BYTES_MOST
 from rostra.timeline.ports import Library
 from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Limits
 from rostra.wire.server import Counters, Server, serve
 
-REPORT_EVERY_S = 2.0
 SWEEP_EVERY_S = 10.0
-_REPORT_DEADLINE_S = 1.0
+_PRIVATE_DRAIN_S = 1.0
 
 
 class EdgeRole:
@@ -40,10 +37,11 @@ class EdgeRole:
         key: str,
         name: str = "edge",
         source: Source | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """`name` tells this edge from others: its counts stand under it, also after a restart.
 
-        `source`: where the sound comes from, if not from the library.
+        `source`: where the sound comes from, if not from the library. `tell`: who is told of listeners, if not the stage.
         """
         if source is None:
             if library is None:
@@ -55,14 +53,15 @@ class EdgeRole:
         self._key = key
         self._name = name
         self._shelf = Shelf(self._source, clock, log, settings.window_s)
-        self._desk = Desk(self._shelf, key, lambda: self.metrics())  # looked up when asked: app adds to it
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
+        self.telling = Telling(name, tell or to_stage(self._stage, key), self._shelf, settings, clock, key)
+        # Metrics are looked up when asked: app adds to them.
+        self._desk = Desk(self._shelf, key, lambda: self.metrics(), self.telling.pass_on)
         self._server: Server | None = None
         self._private: Server | None = None
         self._stop_hearing: Callable[[], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._reports_failed = 0
 
     async def start(self, sockets: list[socket.socket]) -> None:
         self._stop_hearing = self._source.hear(self._shelf.heard)
@@ -73,7 +72,7 @@ class EdgeRole:
         self._server = await serve(
             self._desk, shared, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
         )
-        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._report())]
+        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self.telling.run())]
 
     async def stop(self, deadline_s: float) -> None:
         """Those who wait are told to ask again (503, Retry-After: 1); answers under way end, by the deadline."""
@@ -85,7 +84,7 @@ class EdgeRole:
             await server.drain(deadline_s)
         private, self._private = self._private, None
         if private is not None:
-            await private.drain(_REPORT_DEADLINE_S)
+            await private.drain(_PRIVATE_DRAIN_S)
         await asyncio.gather(*tasks, return_exceptions=True)
         stop_hearing, self._stop_hearing = self._stop_hearing, None
         if stop_hearing is not None:
@@ -116,7 +115,7 @@ class EdgeRole:
                 "rostra_edge_reports_failed_total",
                 "counter",
                 "Counts that the stage did not take.",
-                self._reports_failed,
+                self.telling.failed,
             ),
             (
                 "rostra_edge_ears_overflowed_total",
@@ -134,32 +133,6 @@ class EdgeRole:
             await asyncio.sleep(SWEEP_EVERY_S)
             self._shelf.sweep()
 
-    async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT_EVERY_S)
-            now = self._clock.monotonic()
-            for follower in list(self._shelf.followers.values()):
-                count = follower.ears.count(now)
-                if not follower.over and (count or follower.reported):
-                    await self._tell(follower, count)
 
-    async def _tell(self, follower: Follower, count: int) -> None:
-        """Failing is no harm to anybody: the next count comes in two seconds."""
-        body = json.dumps({"edge": self._name, "count": count, "method": METHOD}).encode()
-        headers = [("Authorization", f"Bearer {self._key}"), ("Content-Type", "application/json")]
-        try:
-            answer = await self._stage.request(
-                "POST", f"/spaces/{follower.space_id}/count", headers, body, answer_s=_REPORT_DEADLINE_S
-            )
-            async with answer:
-                await answer.read()
-                if answer.status < 300:
-                    follower.reported = count
-                    return
-        except RostraError:
-            pass
-        self._reports_failed += 1
-
-
-_LIMITS = Limits(body_bytes=1024, idle_s=75.0)
+_LIMITS = Limits(body_bytes=REPORT_BYTES_MOST, idle_s=75.0)
 _PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16)

@@ -19,6 +19,7 @@ class Thing(Enum):
     JOIN = auto()
     LEVELS = auto()
     RECORDING = auto()
+    HERE = auto()
     STATE = auto()
 
 
@@ -45,6 +46,8 @@ def route(path: str) -> Route | None:
         return Route(space_id, Thing.RECORDING, Rendition.HLS)
     if words[3:] == ["state.json"]:
         return Route(space_id, Thing.STATE, Rendition.OPUS)
+    if words[3:] == ["here"]:
+        return Route(space_id, Thing.HERE, Rendition.OPUS)
     rendition = rendition_of_url(words[3])
     if rendition is None:
         return None
@@ -57,6 +60,14 @@ def route(path: str) -> Route | None:
         match = _NUMBER.fullmatch(words[5])
         if match is not None:
             return Route(space_id, _NUMBERED[words[4]], rendition, int(match[1]))
+    return None
+
+
+def count_route(path: str) -> SpaceId | None:
+    """The Space that a report of listeners is about."""
+    match path.split("/"):
+        case ["", "s", text, "count"]:
+            return parse_space_id(text)
     return None
 
 

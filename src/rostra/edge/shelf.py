@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from rostra.edge import answers
 from rostra.edge.channel import Hot
-from rostra.edge.count import Ears
+from rostra.edge.count import Heard
 from rostra.edge.follower import Follower, follow
 from rostra.edge.source import Source
 from rostra.kernel.clock import Clock
@@ -157,22 +157,22 @@ class Shelf:
 
 
 class Warm:
-    """Answers by path with their Space's ears, the least recently asked dropped when they grow beyond `most_bytes`."""
+    """Answers by path with where who asks is heard, the least recently asked dropped when they grow beyond `most_bytes`."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._held: OrderedDict[str, tuple[Prepared, Ears, int]] = OrderedDict()
+        self._held: OrderedDict[str, tuple[Prepared, Heard, int]] = OrderedDict()
         self.bytes = 0
         self.dropped = 0
 
-    def get(self, path: str) -> tuple[Prepared, Ears] | None:
+    def get(self, path: str) -> tuple[Prepared, Heard] | None:
         held = self._held.get(path)
         if held is None:
             return None
         self._held.move_to_end(path)
         return held[0], held[1]
 
-    def put(self, path: str, answer: Prepared, ears: Ears, size_bytes: int) -> None:
+    def put(self, path: str, answer: Prepared, ears: Heard, size_bytes: int) -> None:
         old = self._held.pop(path, None)
         if old is not None:
             self.bytes -= old[2]

@@ -5,7 +5,7 @@ so that an older reader can follow a newer record.
 """
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Final
 
 from rostra.kernel.ids import SeatId
@@ -167,12 +167,20 @@ class Speaking(Event):
 
 @dataclass(frozen=True, slots=True)
 class Counted(Event):
-    """Listeners at this moment, and how they were counted."""
+    """Listeners at this moment, and how they were counted (docs/how/counting.md).
+
+    `peak`: the most so far that stood for some time. `unique`: all who have listened so far. `kinds`: `now` by kind of
+    player. `error`, `unique_error`: standard errors of `now` and `unique`, as shares of them.
+    """
 
     type: ClassVar[str] = "counted"
     now: int
     peak: int
     method: str
+    unique: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    error: float = 0.0
+    unique_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +230,8 @@ def from_json(body: bytes) -> Event:
     """The event that `Event.to_json` wrote.
 
     Raises:
-        ValueError: not a JSON object with a type, or a known type with missing or other fields.
+        ValueError: not a JSON object with a type, or a known type with missing or other fields. What was added to a type
+            later has a default, so that older records still read.
     """
     plain: Any = json.loads(body)
     if not isinstance(plain, dict) or not isinstance(plain.get("type"), str):
@@ -231,6 +240,8 @@ def from_json(body: bytes) -> Event:
     if kind is None:
         return Unknown(body.decode())
     known = {one.name for one in fields(kind)}
-    if set(plain) != known:
-        raise ValueError(f"{kind.type}: fields {sorted(set(plain) ^ known)} are missing or unknown")
+    needed = {one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING}
+    wrong = (set(plain) - known) | (needed - set(plain))
+    if wrong:
+        raise ValueError(f"{kind.type}: fields {sorted(wrong)} are missing or unknown")
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})

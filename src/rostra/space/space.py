@@ -49,7 +49,11 @@ class Space:
     speaking: tuple[SeatId, ...] = ()
     count: int = 0
     peak: int = 0
+    unique: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
     count_method: str = ""
+    count_error: float = 0.0
+    unique_error: float = 0.0
     disk_low_minutes: int | None = None
     seq: int = -1
     news: int = -1
@@ -99,7 +103,10 @@ def evolve(space: Space, event: e.Event, at_us: int, seq: int) -> Space:
         case e.Speaking():
             space = replace(space, speaking=event.seats)
         case e.Counted():
-            space = replace(space, count=event.now, peak=event.peak, count_method=event.method)
+            space = replace(
+                space, count=event.now, peak=event.peak, unique=event.unique, kinds=event.kinds,
+                count_method=event.method, count_error=event.error, unique_error=event.unique_error,
+            )  # fmt: skip
         case e.DiskLow():
             space = replace(space, disk_low_minutes=event.minutes_left)
         case e.DiskFine():

@@ -31,7 +31,11 @@ def public(space: Space, now_us: int) -> dict[str, Any]:
         ],
         "count": space.count,
         "peak": space.peak,
+        "unique": space.unique,
+        "kinds": space.kinds,
         "counted": space.count_method,
+        "count_error": space.count_error,
+        "unique_error": space.unique_error,
         "seq": space.news,
     }
 

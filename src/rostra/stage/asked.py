@@ -64,16 +64,6 @@ def parse_new_space(plain: dict[str, Any]) -> NewSpace:
     return new
 
 
-def parse_count(plain: dict[str, Any]) -> tuple[str, int, str]:
-    """An edge's report: its name, its listeners, how it counts them."""
-    fields = _Fields(dict(plain))
-    report = fields.text("edge"), fields.number("count"), fields.text("method", "requests")
-    fields.check_done("a count")
-    if not 0 <= report[1] <= 100_000_000 or len(report[0]) > 100 or len(report[2]) > 60:
-        raise PeerError(400, "That count cannot be.", "bad-count")
-    return report
-
-
 class _Fields:
     def __init__(self, given: dict[str, Any]) -> None:
         self._given = given

@@ -9,6 +9,7 @@ PATCH, DELETE   /s/ID/whip/SESSION, /s/ID/stage/SESSION
 """
 
 import asyncio
+import base64
 import hmac
 import json
 import socket
@@ -22,6 +23,7 @@ from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.space import commands as c
+from rostra.space.count import parse_report
 from rostra.space.states import STAGE_UP
 from rostra.space.view import public
 from rostra.stage import asked
@@ -159,11 +161,13 @@ class StageRole:
 
     async def _count(self, space_id: SpaceId, request: Request) -> Response:
         self._operator(request)
-        report = asked.parse_count(asked.parse_json(request.body, request.headers.get("content-type", "")))
-        if self._registry.space(space_id).state in STAGE_UP:
-            loop = await self._registry.loop(space_id)
-            loop.turnout.report(*report, self._clock.monotonic())
-        return Response(204)
+        report = parse_report(asked.parse_json(request.body, request.headers.get("content-type", "")))
+        if self._registry.space(space_id).state not in STAGE_UP:
+            return _json(200, {"key": base64.b64encode(report.key).decode(), "again": False})
+        turnout = (await self._registry.loop(space_id)).turnout
+        turnout.report(report, self._clock.monotonic())
+        key = base64.b64encode(turnout.key or report.key).decode()
+        return _json(200, {"key": key, "again": turnout.wants_all(report)})
 
     async def _command(self, space_id: SpaceId, request: Request) -> Response:
         loop, actor = await self._actor(space_id, request)

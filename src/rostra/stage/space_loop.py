@@ -76,7 +76,7 @@ class SpaceLoop:
         self._room = Room(self._log)
         self.sessions = Sessions(self._room, settings, clock, self._log, self._nudge)
         self.studio = Studio(settings, clock)
-        self.turnout = Turnout()
+        self.turnout = Turnout(settings.count_by)
         self._house = House(settings, clock, self._room, self.sessions, self.turnout)
         self._programme: MixSink | None = None
         self._inbox = Inbox("The stage of this Space")
@@ -159,6 +159,9 @@ class SpaceLoop:
     async def _append(self, event: e.Event) -> None:
         if isinstance(event, e.Ended):
             await self._stop_programme()  # the end comes after the last sound
+            counted = self.turnout.last(self.space, self._clock.monotonic())
+            if counted is not None:
+                await self._writer.append_event(counted)
         await self._writer.append_event(event)
         if not isinstance(event, e.Speaking | e.Counted):
             self._log.info(

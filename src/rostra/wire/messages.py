@@ -34,9 +34,22 @@ class Request:
         headers: names in lower case; a repeated list header is joined with ", ".
         peer: the other side's address where it is known; empty on the hot path (see Exchange.peer).
         plain: a GET on a connection that stays open, so an answer can be written as it is.
+        anonymous: for the handler to note, once for all equal requests, that nothing in it tells its sender from others.
     """
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "peer", "plain", "query", "target", "version")
+    __slots__ = (
+        "anonymous",
+        "body",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "plain",
+        "query",
+        "target",
+        "version",
+    )
 
     def __init__(
         self,
@@ -60,6 +73,7 @@ class Request:
         self.peer = peer
         self.version = version
         self.plain = keep_alive and method == "GET"
+        self.anonymous: bool | None = None
 
     def of(self, peer: str) -> "Request":
         """The same request with the peer's address, not shared."""

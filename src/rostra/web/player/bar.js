@@ -1,7 +1,6 @@
 // The seek bar: what was loud and what was quiet, from the levels on the record.
-import { PART_S } from "./sound.js";
 
-/** @typedef {{levels: number[], parts: number, turns: {seat: string, name: string, from_s: number, to_s: number}[]}} Levels */
+/** @typedef {{part_s: number, levels: number[], parts: number, turns: {seat: string, name: string, from_s: number, to_s: number}[]}} Levels */
 
 /**
  * Draws the whole broadcast from 0 to `total` seconds: heard so far in ink, the rest paler; below it, who spoke.
@@ -30,9 +29,9 @@ export function draw(canvas, record, fresh, here, total) {
     const last = Math.min(columns.length - 1, Math.floor(((to / total) * width - 0.01) / step));
     for (let i = Math.floor(((from / total) * width) / step); i <= last; i++) columns[i] = Math.max(columns[i], tall);
   };
-  const bin = record.levels.length ? (record.parts * PART_S) / record.levels.length : 0;
+  const bin = record.levels.length ? (record.parts * record.part_s) / record.levels.length : 0;
   record.levels.forEach((dbfs, i) => mark(i * bin, (i + 1) * bin, dbfs));
-  for (const one of fresh) mark(one.at, one.at + PART_S, one.level);
+  for (const one of fresh) mark(one.at, one.at + record.part_s, one.level);
   const room = height - 8;
   columns.forEach((tall, i) => {
     pen.fillStyle = i * step <= (here / total) * width ? ink : pale;

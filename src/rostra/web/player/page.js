@@ -1,5 +1,4 @@
-// The page of a Space in all its states; it never needs to be loaded again.
-import { draw } from "./bar.js";
+// The page of a Space in all its states; it never needs to be loaded again. What can wait for the first sound is in more.js.
 import { PART_S, Sound, canPlayParts, wait } from "./sound.js";
 import { LAMP, clock, sentence, spoken, when, zone } from "./words.js";
 
@@ -22,22 +21,22 @@ let troubled = false;
 let askedAt = 0;
 let speaking = /** @type {string[]} */ ([]);
 let level = -127;
-let wanted = /** @type {number | null} */ (null); // the bar is being moved to here
-let record = /** @type {import("./bar.js").Levels} */ ({ levels: [], parts: 0, turns: [] });
-let fresh = /** @type {{at: number, level: number}[]} */ ([]);
 let drawn = "";
 let told = "";
 
 const before = () => ["scheduled", "delayed", "open"].includes(space.state);
 const onAir = () => space.state === "live" || space.state === "break";
 const now = () => Date.now() + ahead;
+// Tells the edge that what it sees again is this tab; made for it alone and kept nowhere.
+const sid = [...crypto.getRandomValues(new Uint8Array(12))].map((n) => n.toString(36)).join("");
 
-const sound = new Sound(audio, `${space.sound}/opus/`, {
+const tell = {
+  /** @param {import("./boxes.js").Now} said */
   now(said) {
     speaking = said.speaking;
     level = said.level;
     if (!sound.live) return show(); // what was true then; what is true now comes from the door
-    fresh = [...fresh.slice(-600), { at: audio.currentTime, level }];
+    more?.heard(level);
     if (said.state !== space.state || said.seq !== space.seq) {
       const soon = said.state !== space.state;
       space = { ...space, state: said.state, count: said.count };
@@ -49,10 +48,12 @@ const sound = new Sound(audio, `${space.sound}/opus/`, {
   over() {
     refresh(0);
   },
+  /** @param {boolean} on */
   trouble(on) {
     if (on !== troubled) show((troubled = on));
   },
-});
+};
+const sound = new Sound(audio, `${space.sound}/opus/`, tell, space.beacon ? "" : sid);
 
 // ── sound ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -75,6 +76,7 @@ function listen(second) {
     refused = true;
     begun = false;
     sound.stop();
+    loadMore();
     show();
   });
   show();
@@ -152,9 +154,8 @@ function show(_) {
   people();
   say("listeners", onAir() ? `${space.count.toLocaleString("en")} listening` : over() && space.peak ? `Up to ${space.peak.toLocaleString("en")} at once` : "");
   $("count").hidden = !$("listeners").textContent;
-  say("counted", `We count ${space.counted || "players that fetch sound"}.`);
   time();
-  wave();
+  more?.show();
 }
 
 function people() {
@@ -194,18 +195,14 @@ function time() {
   $("countdown").hidden = left <= 0;
   const days = Math.floor(left / 86400);
   say("countdown", days > 1 ? `${days} days` : clock(left));
-  const here = wanted ?? audio.currentTime;
+  const here = more?.wanted() ?? audio.currentTime;
   say("here", clock(here));
   $("total").hidden = !over();
   say("total", clock(total()));
   const seek = $("seek");
   seek.max = String(Math.ceil(total()));
-  if (wanted === null) seek.value = String(here);
+  if (here === audio.currentTime) seek.value = String(here);
   seek.setAttribute("aria-valuetext", `${spoken(here)} of ${spoken(total())}`);
-}
-
-function wave() {
-  if (!before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? audio.currentTime, total());
 }
 
 // ── what the server says ─────────────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +228,7 @@ function take(said) {
   const was = space.state;
   space = said;
   if (space.elapsed_s && !begun) sound.know(Math.floor(space.elapsed_s / PART_S));
-  if (over() && was !== "ended") wait(2e3 * Math.random()).then(levels);
+  if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => more?.levels());
   const late = Date.parse(space.starts ?? "") - now() > 6e4;
   if (begun && (space.state === "cancelled" || (before() && late))) {
     begun = false;
@@ -241,7 +238,7 @@ function take(said) {
   for (const one of document.querySelectorAll("time")) if (one.dataset.is === "starts") one.textContent = when(space.starts);
   const calendar = $("calendar");
   if (space.starts) calendar.href = calendar.href.replace(/(DTSTART:)\w+/, `$1${space.starts.replace(/[-:]|\.\d+/g, "")}`);
-  session();
+  more?.session();
   show();
 }
 
@@ -253,79 +250,46 @@ async function poll() {
   }
 }
 
-async function levels() {
-  if (!parts && !native) return;
+// ── what can wait ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What more.js may see and do here. */
+const page = {
+  $, audio, sound, sid, say, show, time, clock, total, go, listen, toggle, before, onAir, over,
+  get space() { return space; },
+  get begun() { return begun; },
+  playable: parts || native,
+}; // prettier-ignore
+/** @typedef {typeof page} Page */
+let more = /** @type {import("./more.js").More | null} */ (null);
+let loading = false;
+
+/** After the first sound, or when somebody touches the page, whichever is first. */
+async function loadMore() {
+  if (loading) return;
+  loading = true;
   try {
-    const response = await fetch(`${space.sound}/opus/levels.json`);
-    if (!response.ok) return;
-    record = await response.json();
-    fresh = fresh.filter((one) => one.at >= record.parts * PART_S);
-    if (over()) sound.parts = record.parts;
-    else sound.know(record.parts);
+    more = (await import(document.querySelector("main")?.dataset.more ?? "")).begin(page);
+    show();
   } catch {
-    return;
+    wait(5e3).then(() => (loading = false)); // the page plays without it
   }
-  $("turns").hidden = !over() || !record.turns.length;
-  $("turnlist").replaceChildren(
-    ...record.turns.slice(0, 500).map((turn) => {
-      const item = $("turn").content.cloneNode(true).firstElementChild;
-      item.querySelector("span").textContent = clock(turn.from_s);
-      item.querySelector("bdi").textContent = turn.name;
-      item.firstElementChild.onclick = () => go(turn.from_s);
-      return item;
-    }),
-  );
-  show();
 }
 
 // ── hands ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 $("play").onclick = toggle;
 $("golive").onclick = () => listen();
-$("seek").oninput = () => {
-  wanted = Number($("seek").value);
-  time();
-  wave();
-};
-$("seek").onchange = () => {
-  go(Number($("seek").value));
-  wanted = null;
-};
 $("loud").oninput = () => {
   audio.volume = Number($("loud").value);
   audio.muted = false;
 };
 $("mute").onclick = () => (audio.muted = !audio.muted);
-$("share").onclick = async () => {
-  const url = location.origin + home.slice(0, -1);
-  try {
-    if (navigator.share) return await navigator.share({ title: space.title, url });
-    await navigator.clipboard.writeText(url);
-    say("shared", "Link copied");
-  } catch (why) {
-    if (/** @type {Error} */ (why).name !== "AbortError") say("shared", url);
-  }
-};
 audio.onvolumechange = () => $("mute").setAttribute("aria-pressed", String(audio.muted));
 for (const kind of ["play", "pause", "playing", "ended", "seeked"]) audio.addEventListener(kind, show);
 audio.addEventListener("playing", () => {
   if (rostra.firstSoundAt || before() && !sound.heardAt) return;
   rostra.firstSoundAt = performance.now();
-  wait(500 + 2e3 * Math.random()).then(levels);
-});
-addEventListener("keydown", (event) => {
-  const on = /** @type {HTMLElement} */ (event.target);
-  if (event.ctrlKey || event.metaKey || event.altKey || on.id === "loud" || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
-  const pressable = /^(BUTTON|A|SUMMARY)$/.test(on.tagName);
-  const key = event.key.toLowerCase();
-  if (key === "k" || (key === " " && !pressable)) toggle();
-  else if (key === "m") audio.muted = !audio.muted;
-  else if (before()) return;
-  else if (key === "l" && !over()) listen();
-  else if (key === "arrowleft") go(audio.currentTime - 10);
-  else if (key === "arrowright") go(audio.currentTime + 10);
-  else return;
-  event.preventDefault();
+  loadMore();
 });
 addEventListener("online", () => sound.hurry());
 document.addEventListener("visibilitychange", () => {
@@ -333,25 +297,6 @@ document.addEventListener("visibilitychange", () => {
   sound.hurry();
   refresh(3e3);
 });
-
-function session() {
-  const keys = navigator.mediaSession;
-  if (!keys) return;
-  keys.metadata = new MediaMetadata({ title: space.title, artist: space.host, album: onAir() ? "Live" : "Recording" });
-  /** @type {[MediaSessionAction, MediaSessionActionHandler][]} */
-  const does = [
-    ["play", toggle], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
-    ["seekbackward", (step) => go(audio.currentTime - (step.seekOffset ?? 10))],
-    ["seekforward", (step) => go(audio.currentTime + (step.seekOffset ?? 10))],
-    ["seekto", (to) => go(to.seekTime ?? 0)],
-  ]; // prettier-ignore
-  for (const [key, act] of does)
-    try {
-      keys.setActionHandler(key, act);
-    } catch {
-      // A key this browser does not have.
-    }
-}
 
 /** For tests, measurements and the curious. */
 const rostra = {
@@ -371,15 +316,14 @@ say("zone", zone);
 for (const one of document.querySelectorAll("time")) one.textContent = when(one.dateTime);
 for (const one of document.querySelectorAll(".scripted")) /** @type {HTMLElement} */ (one).hidden = false;
 if (space.elapsed_s) sound.know(Math.floor(space.elapsed_s / PART_S));
-session();
 if (onAir()) listen();
 else {
   show();
-  if (over()) levels();
-  else refresh(1);
+  loadMore();
+  if (!over()) refresh(1);
 }
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, loadMore);
 let ticks = 0;
-let renewAt = Date.now() + 12e4;
 setInterval(() => {
   sound.tick();
   const left = Date.parse(space.starts ?? "") - now();
@@ -387,9 +331,5 @@ setInterval(() => {
   if (before() && !begun && (armed || navigator.userActivation?.hasBeenActive) && left < 4e3 && left > -6e4 && parts) listen();
   if (ticks++ % 5) time();
   else show();
-  if (sound.live && !over() && !document.hidden && Date.now() > renewAt) {
-    renewAt = Date.now() + 9e4 + 9e4 * Math.random(); // the levels on the record, now and then
-    levels();
-  }
 }, 200);
 poll();

@@ -25,11 +25,15 @@ export class Sound {
    * @param {HTMLAudioElement} audio
    * @param {string} base the edge's address of this Space's Opus parts, ending in a slash
    * @param {{now: (now: import("./boxes.js").Now) => void, over: () => void, trouble: (on: boolean) => void}} tell
+   * @param {string} sid what the edge may call this tab while it counts; empty where it does not
    */
-  constructor(audio, base, tell) {
+  constructor(audio, base, tell, sid) {
     this.audio = audio;
     this.base = base;
     this.tell = tell;
+    this.sid = sid && `?sid=${sid}`;
+    this.moved = false; // we are on another connection than the one that knows our name
+    this.step = 1; // parts that we ask for at a time
     this.live = false; // following the newest part, as against playing from somewhere earlier
     this.next = 0; // the part to ask for
     this.gaps = 0; // times the sound stopped while it should have played
@@ -91,18 +95,19 @@ export class Sound {
   async join() {
     const run = this.start();
     const asked = Date.now();
-    const answer = await this.ask("join.mp4", run);
+    const answer = await this.ask("join.mp4" + this.sid, run);
     if (!answer) return;
     const first = Number(answer.headers.get("Rostra-Part")) || 0;
+    this.step = Number(answer.headers.get("Rostra-Step")) || 1;
     this.next = Number(answer.headers.get("Rostra-Next")) || first + 2;
     this.live = this.parts === null;
     this.newest = { part: this.next, at: Date.now() };
     // Far enough behind the newest to outlast the wait for the next one and this line's way there and back.
-    const behind = 0.6 + Math.min(0.4, (Date.now() - asked) / 1000);
+    const behind = 0.1 + this.step / 2 + Math.min(0.4, (Date.now() - asked) / 1000);
     this.want = Math.max(first * PART_S, this.next * PART_S - behind);
     let { bytes } = answer;
-    if (this.next * PART_S < behind) {
-      // The very beginning: with one part alone the ear would run dry before the second.
+    if (this.next - first <= this.step) {
+      // The very beginning, or long steps: with so little the ear would run dry before the next comes.
       const more = await this.ask(`part/${this.next}.m4s`, run);
       if (more) {
         bytes = new Uint8Array([...bytes, ...more.bytes]);
@@ -171,9 +176,10 @@ export class Sound {
         continue;
       }
       const whole = next % SEGMENT === 0 && next + SEGMENT < this.count();
-      const answer = await this.ask(whole ? `seg/${next / SEGMENT}.m4s` : `part/${next}.m4s`, run);
+      const step = whole ? SEGMENT : this.live && next % this.step === 0 ? this.step : 1;
+      const answer = await this.ask(`${whole ? "seg" : step > 1 ? "wide" : "part"}/${next / step}.m4s`, run);
       if (!answer) continue;
-      this.next = next + (whole ? SEGMENT : 1);
+      this.next = next + step;
       if (this.live || this.next > this.newest.part) this.know(this.next);
       if (this.live) this.newest = { part: this.next, at: Date.now() };
       this.pace();
@@ -203,6 +209,8 @@ export class Sound {
           if (run !== this.run) break;
           this.heardAt = Date.now();
           this.tell.trouble(false);
+          if (this.moved && this.sid) await fetch(`${this.base}../here${this.sid}`, { signal: cut.signal });
+          this.moved = false;
           return { bytes, headers };
         }
         if (headers.has("Rostra-Ended") && run === this.run) {
@@ -213,6 +221,7 @@ export class Sound {
         least = Math.min(5, Number(headers.get("Retry-After")) || 0) * 1000;
       } catch {
         // Refused, reset or too late: the same answer to all of them.
+        this.moved = true;
       } finally {
         clearTimeout(late);
       }

@@ -4,7 +4,9 @@
  * @typedef {{seat: string, name: string, role: string, muted: boolean, on_stage: boolean}} Speaker
  * @typedef {{id: string, title: string, state: string, host: string, starts: string | null, late: boolean, reason: string,
  *   live_since: string | null, ended: string | null, elapsed_s: number | null, away_since: string | null, away_why: string, speakers: Speaker[],
- *   count: number, peak: number, counted: string, now?: string, next_poll_s: number, sound: string, seq: number}} Space
+ *   count: number, peak: number, unique: number, kinds: Record<string, number>, counted: string, count_error: number,
+ *   unique_error: number, beacon: {every_s: number, one_in: number} | null, now?: string, next_poll_s: number, sound: string,
+ *   seq: number}} Space
  */
 
 const english = /^en/.test(navigator.language) ? navigator.language : "en-GB";
