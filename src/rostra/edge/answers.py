@@ -1,9 +1,11 @@
 """The words and headers of the edge's answers, most of them made once."""
 
 import gzip
+import hashlib
 from functools import lru_cache
 from typing import Final
 
+from rostra.wire.conditional import matches as matches
 from rostra.wire.http1 import Aged, Prepared
 
 CORS: Final = ("Access-Control-Allow-Origin", "*")
@@ -29,8 +31,9 @@ def media(body: bytes, etag: str, cache: tuple[str, str], *, age_s: int = 0) -> 
 def text(
     body: bytes, mime: str, cache: tuple[str, str], *, zipped: bool, more: tuple[tuple[str, str], ...] = ()
 ) -> Prepared:
-    """A playlist or JSON, compressed or not."""
-    headers = [("Content-Type", mime), cache, ("Vary", "Accept-Encoding"), CORS, *more]
+    """A playlist or JSON, compressed or not. Its tag is that of its bytes, so edges side by side and behind each other agree."""
+    etag = f'"{hashlib.blake2s(body, digest_size=8).hexdigest()}{"-gzip" if zipped else ""}"'
+    headers = [("Content-Type", mime), cache, ("ETag", etag), ("Vary", "Accept-Encoding"), CORS, *more]
     if zipped:
         headers.append(("Content-Encoding", "gzip"))
         body = gzip.compress(body, 6, mtime=0)
@@ -60,11 +63,6 @@ def takes_gzip(accept_encoding: str) -> bool:
         except ValueError:
             return False
     return weights.get("gzip", weights.get("*", 0.0)) > 0
-
-
-def matches(etag: str, if_none_match: str) -> bool:
-    """RFC 9110 13.1.2, by weak comparison."""
-    return any(one.strip().removeprefix("W/") in (etag.removeprefix("W/"), "*") for one in if_none_match.split(","))
 
 
 NOT_FOUND: Final = sentence(404, "There is nothing here.")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from rostra.kernel.errors import PeerError
+from rostra.wire.conditional import unless_known
 from rostra.wire.exchange import Exchange, Stream
 from rostra.wire.head import parse_whole
 from rostra.wire.http1 import Request, RequestParser, with_close
@@ -146,6 +147,9 @@ class Connection(asyncio.Protocol):
         if self.calm and request.plain:
             transport.write(whole)
             return
+        known = request.headers.get("if-none-match")
+        if known is not None and request.method in ("GET", "HEAD"):
+            whole = unless_known(whole, known)
         closes = self._closing or not request.keep_alive
         if closes:
             whole = with_close(whole)

@@ -33,7 +33,7 @@ class Request:
         query: decoded; a name given twice never gets here.
         headers: names in lower case; a repeated list header is joined with ", ".
         peer: the other side's address where it is known; empty on the hot path (see Exchange.peer).
-        plain: a GET on a connection that stays open, so an answer can be written as it is.
+        plain: a GET without conditions on a connection that stays open, so an answer can be written as it is.
         anonymous: for the handler to note, once for all equal requests, that nothing in it tells its sender from others.
     """
 
@@ -72,7 +72,7 @@ class Request:
         self.keep_alive = keep_alive
         self.peer = peer
         self.version = version
-        self.plain = keep_alive and method == "GET"
+        self.plain = keep_alive and method == "GET" and "if-none-match" not in headers
         self.anonymous: bool | None = None
 
     def of(self, peer: str) -> "Request":
