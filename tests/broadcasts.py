@@ -60,11 +60,11 @@ class Broadcast:
         await self.schedule(space_id)
         await self.begin()
 
-    async def begin(self) -> None:
-        """What was scheduled goes live."""
+    async def begin(self, *renditions: Rendition) -> None:
+        """What was scheduled goes live, in these renditions (all, if none is named)."""
         await self.writer.append_event(e.Opened("s1"))
         await self.writer.append_event(e.WentLive("s1"))
-        for rendition in Rendition:
+        for rendition in renditions or tuple(Rendition):
             await self.writer.append_init(rendition, fmp4.init(rendition))
 
     async def add(self, parts: int = 1, *renditions: Rendition) -> None:

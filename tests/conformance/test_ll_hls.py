@@ -2,78 +2,15 @@
 
 import asyncio
 import re
-import socket
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import uvloop
-from broadcasts import SPACE, Broadcast, payload
+from broadcasts import payload
+from edge_player import Player, run
 
-from rostra.edge.role import EdgeRole
-from rostra.kernel.clock import SystemClock
-from rostra.kernel.log import Log
-from rostra.kernel.settings import Settings
 from rostra.sound.renditions import Rendition
-from rostra.timeline.disk import DiskLibrary
-from rostra.wire.client import Client
 
 TARGET_S = 4
-
-
-class Player:
-    """Asks the edge as a player does, over kept connections."""
-
-    def __init__(self, broadcast: Broadcast, role: EdgeRole, client: Client, url: str) -> None:
-        self.broadcast = broadcast
-        self.role = role
-        self.client = client
-        self.base = f"/s/{SPACE}/{url}/"
-
-    async def get(self, path: str) -> tuple[int, str, str]:
-        """Status, Cache-Control, body as text."""
-        async with await self.client.request("GET", self.base + path) as answer:
-            body = await answer.read()
-            return answer.status, answer.header("cache-control"), body.decode("latin-1")
-
-    async def playlist(self, query: str = "") -> str:
-        status, _, text = await self.get(f"live.m3u8{query}")
-        assert status == 200, text
-        return text
-
-    async def held(self, path: str) -> asyncio.Task[tuple[int, str, str]]:
-        """A request that the edge is holding."""
-        before = self._waiting()
-        task = asyncio.create_task(self.get(path))
-        async with asyncio.timeout(5):
-            while self._waiting() == before:
-                assert not task.done(), task.result()
-                await asyncio.sleep(0.002)
-        return task
-
-    def _waiting(self) -> str:
-        return self.role.metrics().split("\nrostra_edge_waiting ")[1].split("\n")[0]
-
-
-def run(tmp_path: Path, test: Callable[[Player], Awaitable[None]], parts: int = 100, url: str = "hls") -> None:
-    async def main() -> None:
-        one = socket.socket()
-        one.bind(("127.0.0.1", 0))
-        library = DiskLibrary(tmp_path, SystemClock())
-        role = EdgeRole(library=library, settings=Settings(port=21_450), clock=SystemClock(), log=Log("edge"), key="k")
-        broadcast = Broadcast(tmp_path)
-        await broadcast.go_live()
-        await broadcast.add(parts)
-        client = Client(("127.0.0.1", int(one.getsockname()[1])))
-        await role.start([one])
-        try:
-            await test(Player(broadcast, role, client, url))
-        finally:
-            await client.close()
-            await role.stop(1)
-            await broadcast.close()
-
-    uvloop.run(main())
 
 
 @pytest.mark.parametrize("url", ["hls", "opus"])
@@ -95,7 +32,7 @@ def test_4_4_the_playlist_says_what_low_latency_needs(tmp_path: Path, url: str) 
 def test_everything_listed_can_be_fetched_and_segments_are_their_parts(tmp_path: Path) -> None:
     async def test(player: Player) -> None:
         text = await player.playlist()
-        for uri in [*re.findall(r'URI="(.+?)"', text)[:-1], *re.findall(r"^seg/.+", text, re.MULTILINE)]:
+        for uri in [*re.findall(r'EXT-X-(?:MAP|PART):.*URI="(.+?)"', text), *re.findall(r"^seg/.+", text, re.MULTILINE)]:
             status, _, body = await player.get(uri)
             assert status == 200, uri
             if uri.startswith("seg/"):

@@ -11,7 +11,7 @@ from rostra.wire.http1 import Aged, Prepared
 CORS: Final = ("Access-Control-Allow-Origin", "*")
 EXPOSE: Final = (
     "Access-Control-Expose-Headers",
-    "Rostra-Part, Rostra-Next, Rostra-Ended, Retry-After, Age, Date, ETag, Content-Range",
+    "Rostra-Part, Rostra-Next, Rostra-Step, Rostra-Ended, Retry-After, Age, Date, ETag, Content-Range",
 )
 NO_STORE: Final = ("Cache-Control", "no-store")
 FOR_EVER_S: Final = 86_400

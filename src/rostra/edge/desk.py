@@ -2,12 +2,13 @@
 
 import hmac
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from rostra.edge import answers
 from rostra.edge.channel import Channel
 from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
+from rostra.edge.pressure import LOW_FROM, WIDE_FROM
 from rostra.edge.route import Route, Thing, count_route, route
 from rostra.edge.shelf import Shelf
 from rostra.edge.whole import Whole
@@ -24,12 +25,14 @@ HELD_MOST = 50_000
 
 class Desk:
     """Attributes:
+    step: what is left out under pressure (edge.pressure): nothing that who listens already asks for, only what newcomers are offered.
     held, crowded, unknown, read: counters: requests held, turned away because too many wait, for no Space, read from records.
     """
 
     def __init__(
         self, shelf: Shelf, key: str, metrics: Callable[[], str], pass_on: Callable[[Exchange, SpaceId], None]
     ) -> None:
+        self.step = 0
         self.held = 0
         self.crowded = 0
         self.unknown = 0
@@ -100,10 +103,12 @@ class Desk:
         if channel.ended and not channel.parts and wanted.thing is not Thing.LEVELS:
             exchange.send_prepared(follower.why_nothing())
             return
+        if wanted.thing in (Thing.WIDE_PART, Thing.WIDE_LIVE):
+            channel = channel.wide()
         match wanted.thing:
-            case Thing.PART:
+            case Thing.PART | Thing.WIDE_PART:
                 self._part(exchange, wanted, follower, channel)
-            case Thing.LIVE:
+            case Thing.LIVE | Thing.WIDE_LIVE:
                 self._live(exchange, follower, channel)
             case Thing.SEGMENT:
                 self._segment(exchange, wanted, follower, channel)
@@ -112,7 +117,7 @@ class Desk:
             case Thing.INIT:
                 self._init(exchange, wanted, follower, channel)
             case Thing.INDEX:
-                exchange.send_prepared(_INDEXES[wanted.rendition])
+                exchange.send_prepared(self._index(wanted.rendition, follower))
             case Thing.REPLAY:
                 self._replay(exchange, wanted, follower, channel)
             case Thing.LEVELS:
@@ -120,11 +125,18 @@ class Desk:
             case Thing.RECORDING:
                 self._recording(exchange, wanted, follower, channel)
 
+    def _index(self, rendition: Rendition, follower: Follower) -> Prepared:
+        """What to play, to begin with the first."""
+        offered = follower.offered(rendition)
+        if self.step >= LOW_FROM:
+            offered = tuple(sorted(offered, key=lambda one: one.shape.average_bps))
+        return _master(offered, rendition, self.step >= WIDE_FROM and not follower.over)
+
     def _part(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         number = wanted.number
         follower.heard(channel, number).hear(exchange)
         if number < channel.parts:
-            self._stored(exchange, follower, channel, f'"p{number}"', range(number, number + 1))
+            self._stored(exchange, follower, channel, f'"p{number}"', channel.of_record(number))
         elif channel.ended:
             exchange.send_prepared(follower.why_nothing())
         elif number >= channel.parts + channel.ahead:
@@ -201,6 +213,8 @@ class Desk:
             self._later(exchange, wanted, follower, channel, channel.rendition.shape.parts_per_segment - 1)
 
     def _join(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        if self.step >= WIDE_FROM:
+            channel = channel.wide()
         answer = channel.join()
         if channel.ended:
             exchange.send_prepared(follower.why_nothing())
@@ -282,12 +296,12 @@ class Desk:
 
 
 _KEY_NEEDED = answers.sentence(401, "The operator's key is needed here.", ("WWW-Authenticate", "Bearer"))
-_INDEXES = {
-    rendition: Prepared(
-        200, [("Content-Type", MIME), answers.fresh_for(MEDIA_MAX_AGE_S), answers.CORS], multivariant(rendition)
-    )
-    for rendition in Rendition
-}
+
+
+@cache
+def _master(offered: tuple[Rendition, ...], at: Rendition, wide: bool) -> Prepared:
+    body = multivariant(*offered, at=at, wide=wide)
+    return Prepared(200, [("Content-Type", MIME), answers.fresh_for(MEDIA_MAX_AGE_S), answers.CORS], body)
 
 
 def _lasting(channel: Channel) -> tuple[str, str]:

@@ -33,6 +33,9 @@ class Follower:
         self.closed = False
         for channel in channels.values():
             channel.in_vain = self.in_vain
+        apple = [channels[one] for one in (Rendition.HLS, Rendition.LOW) if one in channels]
+        for channel in apple:
+            channel.siblings = tuple(one for one in apple if one is not channel)
 
     @property
     def space(self) -> Space:
@@ -44,7 +47,7 @@ class Follower:
 
     @property
     def held(self) -> int:
-        return sum(channel.held for channel in self.channels.values())
+        return sum(channel.held_in_all for channel in self.channels.values())
 
     def grow(self) -> None:
         """Take in what came. Raises what the feed does."""
@@ -57,10 +60,21 @@ class Follower:
         if self.over:
             for channel in self.channels.values():
                 channel.end()
+        for channel in self.channels.values():
+            channel.wake()
 
     def heard(self, channel: Channel, number: int) -> Heard:
         """Where who asks for this part, or what begins with it, is heard: what is long over is heard as replay."""
         return self.ears.replay if number < channel.parts - channel.ring_most else channel.ears
+
+    def offered(self, rendition: Rendition) -> tuple[Rendition, ...]:
+        """What a master of this rendition names: itself, then those that play for the same players and are on the record."""
+        siblings = (one.rendition for one in self.channels[rendition].siblings)
+        return tuple(one for one in (rendition, *siblings) if one is not Rendition.LOW or self._has_low())
+
+    def _has_low(self) -> bool:
+        """Records of earlier versions have none."""
+        return self.channels[Rendition.LOW].init is not None or not self.channels[Rendition.HLS].parts
 
     def why_nothing(self) -> Prepared:
         """The answer to a request that waited in vain."""

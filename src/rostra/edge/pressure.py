@@ -22,6 +22,8 @@ FEW: Final = 200
 
 RARER: Final = 5
 """From the first step on counts are told this many times more rarely."""
+WIDE_FROM: Final = 2
+LOW_FROM: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ class Thing(Enum):
     REPLAY = auto()
     INIT = auto()
     PART = auto()
+    WIDE_LIVE = auto()
+    WIDE_PART = auto()
     SEGMENT = auto()
     JOIN = auto()
     LEVELS = auto()
@@ -74,11 +76,12 @@ def count_route(path: str) -> SpaceId | None:
 _FILES = {
     "index.m3u8": Thing.INDEX,
     "live.m3u8": Thing.LIVE,
+    "wide.m3u8": Thing.WIDE_LIVE,
     "replay.m3u8": Thing.REPLAY,
     "init.mp4": Thing.INIT,
     "join.mp4": Thing.JOIN,
     "levels.json": Thing.LEVELS,
 }
-_NUMBERED = {"part": Thing.PART, "seg": Thing.SEGMENT}
+_NUMBERED = {"part": Thing.PART, "wide": Thing.WIDE_PART, "seg": Thing.SEGMENT}
 # One spelling for each number: no leading zeros, ASCII digits, below 2**32.
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.m4s", re.ASCII)
