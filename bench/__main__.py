@@ -1,4 +1,9 @@
-"""`make bench`: every bench_*.py here in turn (or those named), each printing one JSON line; kept in bench/results."""
+"""`make bench`: every bench_*.py here in turn (or those named), each printing one JSON line; kept in bench/results.
+
+    python -m bench [NAME…] [--quick]
+
+Options are handed on; --quick is for those that know it: few listeners, one round, no figure to rely on.
+"""
 
 import json
 import os
@@ -19,7 +24,8 @@ def commit() -> str:
 
 
 def main() -> int:
-    named = sys.argv[1:]
+    named = [one for one in sys.argv[1:] if not one.startswith("--")]
+    options = [one for one in sys.argv[1:] if one.startswith("--")]
     worst = 0
     for file in sorted(HERE.glob("bench_*.py")):
         name = file.stem.removeprefix("bench_")
@@ -27,7 +33,7 @@ def main() -> int:
             continue
         print(f"{name} …", file=sys.stderr, flush=True)
         began = time.monotonic()
-        done = subprocess.run([sys.executable, str(file)], stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([sys.executable, str(file), *options], stdout=subprocess.PIPE, text=True, check=False)
         worst = max(worst, abs(done.returncode))
         for line in done.stdout.splitlines():
             if not line.startswith("{"):

@@ -1,41 +1,31 @@
 """Small objects from one core: the edge beside nginx, in the same run, over the same parts.
 
-    python bench/bench_edge_objects.py [--rounds 5] [--seconds 3] [--connections 64] [--core 0]
+    python bench/bench_edge_objects.py [--rounds 5] [--seconds 3] [--connections 64] [--quick]
 
-Both serve the newest parts of a live Space (about 6.4 KB, the AAC rendition) over kept connections; the server is pinned to
-one core and wrk to another. Rounds alternate between the two, so that a noisy machine is noisy for both. per_s: requests per
-second. per_cpu_s: requests per second of the server's own processor time, which a busy neighbour disturbs less.
+Both serve a new part of a live Space (about 6.4 KB, the AAC rendition) over kept connections, the edge as the process that
+`rostra serve` runs, nginx as a static file; each server is pinned to one core and wrk to another. Rounds alternate between the
+two, so that a noisy machine is noisy for both. per_s: requests per second. per_cpu_s: requests per second of the server's own
+processor time, which a busy neighbour disturbs less.
 """
 
 import argparse
-import asyncio
 import json
-import os
 import shutil
 import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from broadcasts import SPACE, Broadcast, payload
+from house import LOAD_CORE, SERVER_CORE, SPACE, House, cpu_s, median_and_spread
 
-from rostra.edge.role import EdgeRole
-from rostra.kernel.clock import SystemClock
-from rostra.kernel.log import Log
-from rostra.kernel.settings import Settings
-from rostra.sound.renditions import Rendition
-from rostra.timeline.disk import DiskLibrary
-
-PARTS = 40
-PORT = 21_300
-PATH = f"/s/{SPACE}/hls/part/{PARTS - 3}.m4s"
+PORT = 23_200
+NGINX_PORT = PORT + 20
 
 NGINX = """
 worker_processes 1;
@@ -55,126 +45,89 @@ http {{
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--seconds", type=int, default=3)
+    asked.add_argument("--rounds", type=int)
+    asked.add_argument("--seconds", type=int)
     asked.add_argument("--connections", type=int, default=64)
-    asked.add_argument("--core", type=int, default=0)
-    asked.add_argument("--serve", metavar="PLACE", help=argparse.SUPPRESS)
+    asked.add_argument("--quick", action="store_true")
     chosen = asked.parse_args()
-    if chosen.serve:
-        _serve(Path(chosen.serve))
-        return
+    rounds, seconds = chosen.rounds or (1 if chosen.quick else 5), chosen.seconds or (1 if chosen.quick else 3)
     for tool in ("wrk", "nginx", "taskset"):
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is needed; on Debian: apt-get install wrk nginx util-linux")
-    with tempfile.TemporaryDirectory(prefix="rostra-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="rostra-bench-") as name, House(PORT) as house:
         place = Path(name)
-        asyncio.run(_record(place))
-        _write_files(place)
-        pin = ["taskset", "-c", str(chosen.core)]
-        rivals = {
-            "edge": subprocess.Popen([*pin, sys.executable, __file__, "--serve", name]),
-            "nginx": subprocess.Popen([*pin, "nginx", "-p", name, "-c", str(place / "nginx.conf")]),
-        }
+        place.chmod(0o755)  # nginx's worker runs as another user
+        (place / "www").mkdir()
+        (place / "nginx.conf").write_text(NGINX.format(place=place, port=NGINX_PORT))
+        nginx = subprocess.Popen(
+            ["taskset", "-c", str(SERVER_CORE), "nginx", "-p", name, "-c", str(place / "nginx.conf")]
+        )
         try:
-            for port in (PORT, PORT + 1):
-                _wait_for(port)
-            _report(_rounds(chosen, {name: one.pid for name, one in rivals.items()}))
+            _wait_for(NGINX_PORT)
+            rates: dict[str, list[tuple[float, float]]] = {"edge": [], "nginx": []}
+            size = 0
+            for _ in range(rounds):
+                path, size = _newest(house, place / "www")
+                for rival, port, pids in (
+                    ("edge", PORT + 1, house.edge_pids),
+                    ("nginx", NGINX_PORT, [nginx.pid, *_children(nginx.pid)]),
+                ):
+                    rates[rival].append(_wrk(port, path, chosen.connections, seconds, pids))
         finally:
-            for one in rivals.values():
-                one.send_signal(signal.SIGTERM)
-                one.wait(10)
+            nginx.send_signal(signal.SIGTERM)
+            nginx.wait(10)
+    print(json.dumps({"quick": chosen.quick, "part_bytes": size, "seconds": seconds, **_result(rates)}))
 
 
-async def _record(place: Path) -> None:
-    broadcast = Broadcast(place)
-    await broadcast.go_live()
-    await broadcast.add(PARTS)
-    await broadcast.close()
+def _newest(house: House, www: Path) -> tuple[str, int]:
+    """Give nginx the same part under the same path."""
+    with urllib.request.urlopen(f"{house.sound}/hls/live.m3u8") as playlist:
+        number = int(playlist.read().decode().rpartition("part/")[2].partition(".")[0]) - 2
+    path = f"/s/{SPACE}/hls/part/{number}.m4s"
+    with urllib.request.urlopen(f"{house.sound}/hls/part/{number}.m4s") as part:
+        sound = part.read()
+    file = www / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(sound)
+    return path, len(sound)
 
 
-def _write_files(place: Path) -> None:
-    file = place / "www" / PATH.lstrip("/")
-    file.parent.mkdir(parents=True)
-    file.write_bytes(payload(Rendition.HLS, PARTS - 3))
-    # nginx's worker runs as another user.
-    for folder in (place, *[one for one in file.parents if place in one.parents]):
-        folder.chmod(0o755)
-    (place / "nginx.conf").write_text(NGINX.format(place=place, port=PORT + 1))
+def _wrk(port: int, path: str, connections: int, seconds: int, pids: list[int]) -> tuple[float, float]:
+    """Requests per second, and per second of processor time."""
+    before = cpu_s(pids)
+    said = subprocess.run(
+        ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://127.0.0.1:{port}{path}"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    used_s = cpu_s(pids) - before
+    if "Non-2xx" in said or "Socket errors" in said:
+        sys.exit(said)
+    requests = int(said.split(" requests in ")[0].split()[-1])
+    return float(said.split("Requests/sec:")[1].split()[0]), requests / used_s
 
 
-def _serve(place: Path) -> None:
-    import uvloop
-
-    async def live() -> None:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        one = socket.socket()
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", PORT))
-        clock = SystemClock()
-        library = DiskLibrary(place, clock)
-        role = EdgeRole(library=library, settings=Settings(port=PORT + 10), clock=clock, log=Log("edge"), key="k")
-        await role.start([one])
-        await stop.wait()
-        await role.stop(1)
-
-    uvloop.run(live())
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _wait_for(port: int) -> None:
     for _ in range(100):
         try:
-            with socket.create_connection(("127.0.0.1", port), 0.2) as one:
-                one.sendall(f"GET {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
-                answer = b"".join(iter(lambda: one.recv(65536), b""))
-                if answer.startswith(b"HTTP/1.1 200") and answer.endswith(payload(Rendition.HLS, PARTS - 3)):
-                    return
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
+        except urllib.error.HTTPError:
+            return
         except OSError:
-            pass
-        time.sleep(0.1)
+            time.sleep(0.1)
     sys.exit(f"nothing answers on port {port}")
 
 
-def _rounds(chosen: argparse.Namespace, pids: dict[str, int]) -> dict[str, list[tuple[float, float]]]:
-    """Of each round: requests per second, and per second of processor time."""
-    other = next(core for core in range(os.cpu_count() or 1) if core != chosen.core)
-    rates: dict[str, list[tuple[float, float]]] = {"edge": [], "nginx": []}
-    for _ in range(chosen.rounds):
-        for name, port in (("edge", PORT), ("nginx", PORT + 1)):
-            command = ["taskset", "-c", str(other), "wrk", "-t1", f"-c{chosen.connections}", f"-d{chosen.seconds}"]
-            before = _cpu_s(pids[name])
-            said = subprocess.run(
-                [*command, f"http://127.0.0.1:{port}{PATH}"], capture_output=True, text=True, check=True
-            ).stdout
-            used_s = _cpu_s(pids[name]) - before
-            if "Non-2xx" in said or "Socket errors" in said:
-                sys.exit(said)
-            requests = int(said.split(" requests in ")[0].split()[-1])
-            rates[name].append((float(said.split("Requests/sec:")[1].split()[0]), requests / used_s))
-    return rates
-
-
-def _cpu_s(pid: int) -> float:
-    """Processor time of a process and its children that are alive."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    ticks = 0
-    for one in (str(pid), *children):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _report(rates: dict[str, list[tuple[float, float]]]) -> None:
-    result: dict[str, object] = {"part_bytes": len(payload(Rendition.HLS, PARTS - 3))}
+def _result(rates: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
     for at, figure in enumerate(("per_s", "per_cpu_s")):
-        median = {name: statistics.median(one[at] for one in some) for name, some in rates.items()}
         for name, some in rates.items():
-            values = sorted(round(one[at]) for one in some)
-            result[f"{name}_{figure}"] = round(median[name])
-            result[f"{name}_{figure}_spread"] = [values[0], values[-1]]
-        result[f"ratio_{figure}"] = round(median["edge"] / median["nginx"], 3)
-    print(json.dumps(result))
+            result[f"{name}_{figure}"] = median_and_spread([one[at] for one in some], 0)
+        result[f"ratio_{figure}"] = round(result[f"edge_{figure}"]["median"] / result[f"nginx_{figure}"]["median"], 3)
+    return result
 
 
 if __name__ == "__main__":

@@ -1,0 +1,66 @@
+"""18,000 listeners who each ask for the next half-second part before it exists, on one core.
+
+    python bench/bench_edge_parts.py [--listeners 18000] [--rounds 5] [--seconds 10] [--quick]
+
+late: parts that came more than one part's length after they could have come. cpu_us: processor time for each answer.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from house import SPACE, House, built, median_and_spread, more_files
+from load import Run, crowd, repeated
+
+PORT = 23_200
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--listeners", type=int)
+    asked.add_argument("--rounds", type=int)
+    asked.add_argument("--seconds", type=float, default=10)
+    asked.add_argument("--quick", action="store_true")
+    chosen = asked.parse_args()
+    listeners = chosen.listeners or (1000 if chosen.quick else 18_000)
+    more_files()
+    with tempfile.TemporaryDirectory(prefix="rostra-bench-") as folder:
+        program = built("crowd.c", Path(folder))
+
+        def measure() -> Run:
+            with House(PORT) as house:
+                others = [pid for pid in house.all_pids if pid not in house.edge_pids]
+                return crowd(
+                    program, "parts", PORT + 1, f"/s/{SPACE}/opus", [listeners], ramp_s=max(1.0, listeners / 4500),
+                    seconds=chosen.seconds, part_ms=500, pids=house.edge_pids, others=others,
+                )  # fmt: skip
+
+        runs = [repeated(measure, chosen.quick) for _ in range(chosen.rounds or (1 if chosen.quick else 5))]
+    print(
+        json.dumps(
+            {
+                "quick": chosen.quick, "listeners": listeners, "seconds": chosen.seconds,
+                "cores": median_and_spread([one.server_share for one in runs]),
+                "cpu_us": median_and_spread([1e6 * one.cpu_s / one.total("steady_answers") for one in runs], 2),
+                "answers_per_s": median_and_spread([one.total("steady_answers") / one.wall_s for one in runs], 0),
+                "joined": min(one.total("joined") for one in runs),
+                "late": max(one.total("late") for one in runs),
+                "late_steady": max(one.total("late_steady") for one in runs),
+                "lateness_p50_ms": median_and_spread([one.worst("lateness_ms", "p50") for one in runs], 0),
+                "lateness_p99_ms": median_and_spread([one.worst("lateness_ms", "p99") for one in runs], 0),
+                "lateness_most_ms": max(one.worst("lateness_ms", "most") for one in runs),
+                "gaps": max(one.total("gaps") for one in runs),
+                "errors": {key: max(one.errors[key] for one in runs) for key in runs[0].errors},
+                "generator": round(max(one.generator_share for one in runs), 3),
+                "void": [why for one in runs for why in one.void],
+            }
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
