@@ -79,7 +79,13 @@ def test_control_and_stage_stay_on_loopback() -> None:
         where = {role: [one.getsockname()[0] for one in listening] for role, listening in sockets.items()}
     finally:
         close_all(sockets)
-    assert where == {"door": ["0.0.0.0"], "edge": ["0.0.0.0"], "control": ["127.0.0.1"], "stage": ["127.0.0.1"]}
+    assert where == {
+        "door": ["0.0.0.0"],
+        "edge": ["0.0.0.0"],
+        "control": ["127.0.0.1"],
+        "stage": ["127.0.0.1"],
+        "radio": ["127.0.0.1"],
+    }
 
 
 def test_edges_share_a_port_but_not_with_a_stranger(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from rostra.wire.server import Counters, Exchange, Server, awaiting, refusal, se
 
 _READ: Final = ("GET", "HEAD")
 _SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)
-_SOUND: Final = re.compile(r"(?:hls|low|opus)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
+_SOUND: Final = re.compile(r"(?:hls|low|opus|mp3)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
 _STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
 _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
 
@@ -102,6 +102,8 @@ class DoorRole:
             self._give(exchange, self._listing.home())
         elif path.startswith("/web/"):
             self._give(exchange, self._pages.assets.answers.get(path[5:], self._nothing))
+        elif path == "/status-json.xsl":
+            exchange.send_response(self._elsewhere(exchange.request))
         elif path == "/healthz":
             exchange.send_prepared(self._healthy)
         elif path == "/rehearsal.json" and self._consent is not None:

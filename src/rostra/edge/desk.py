@@ -5,12 +5,15 @@ from collections.abc import Callable
 from functools import cache, partial
 
 from rostra.edge import answers
+from rostra.edge.air import MP3, OPUS
 from rostra.edge.channel import Channel
 from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
 from rostra.edge.pressure import LOW_FROM, WIDE_FROM
 from rostra.edge.route import Route, Thing, count_route, route
 from rostra.edge.shelf import Shelf
+from rostra.edge.status import Status
+from rostra.edge.streams import Streams
 from rostra.edge.whole import Whole
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.kernel.ids import SpaceId
@@ -30,7 +33,13 @@ class Desk:
     """
 
     def __init__(
-        self, shelf: Shelf, key: str, metrics: Callable[[], str], pass_on: Callable[[Exchange, SpaceId], None]
+        self,
+        shelf: Shelf,
+        key: str,
+        metrics: Callable[[], str],
+        pass_on: Callable[[Exchange, SpaceId], None],
+        streams: Streams,
+        status: Status,
     ) -> None:
         self.step = 0
         self.held = 0
@@ -44,6 +53,8 @@ class Desk:
         self._key = key
         self._metrics = metrics
         self._pass_on = pass_on
+        self._streams = streams
+        self._status = status
         self._reading: dict[str, list[Exchange]] = {}
 
     def __call__(self, exchange: Exchange) -> None:
@@ -79,6 +90,8 @@ class Desk:
             self._find(exchange, wanted)
         elif request.path == "/healthz":
             exchange.send_prepared(answers.HEALTHY)
+        elif request.path == "/status-json.xsl":
+            self._status.show(exchange)
         elif request.path == "/metrics":
             self._show_metrics(exchange)
         else:
@@ -124,6 +137,12 @@ class Desk:
                 exchange.server.spawn(self.whole.levels(exchange, follower))
             case Thing.RECORDING:
                 self._recording(exchange, wanted, follower, channel)
+            case Thing.LIVE_MP3 | Thing.LIVE_OPUS:
+                self._stream(exchange, wanted, follower, channel)
+            case Thing.LIVE_M3U:
+                self._streams.playlist(exchange, follower)
+            case Thing.MP3_PART:
+                self._mp3_part(exchange, wanted, follower, channel)
 
     def _index(self, rendition: Rendition, follower: Follower) -> Prepared:
         """What to play, to begin with the first."""
@@ -243,6 +262,21 @@ class Desk:
             exchange.server.spawn(self._send_recording(exchange, follower, channel))
         else:
             self._later(exchange, wanted, follower, channel, 0)
+
+    def _stream(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        if channel.parts:
+            self._streams.listen(exchange, follower, MP3 if wanted.thing is Thing.LIVE_MP3 else OPUS)
+        else:
+            self._later(exchange, wanted, follower, channel, 0)
+
+    def _mp3_part(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
+        follower.ears.stream.hear(exchange)
+        if channel.ended and wanted.number >= channel.parts:
+            exchange.send_prepared(follower.why_nothing())
+        elif wanted.number >= channel.parts + channel.ahead:
+            exchange.send_prepared(answers.TOO_FAR)
+        elif self._may_wait(exchange, channel):
+            self._streams.give_part(exchange, follower, wanted.number)
 
     def _later(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel, number: int) -> None:
         """Look again when this part is there."""

@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from rostra.edge import answers
 from rostra.edge.desk import Desk
+from rostra.edge.mp3 import Mp3, RemoteMp3
 from rostra.edge.record_source import RecordSource
 from rostra.edge.shelf import Shelf
 from rostra.edge.source import Source
+from rostra.edge.status import Status
+from rostra.edge.streams import Streams
 from rostra.edge.telling import Tell, Telling, to_stage
+from rostra.edge.upstream import Upstream
 from rostra.kernel.clock import Clock
 from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
@@ -38,10 +42,12 @@ class EdgeRole:
         name: str = "edge",
         source: Source | None = None,
         tell: Tell | None = None,
+        mp3: Mp3 | None = None,
     ) -> None:
         """`name` tells this edge from others: its counts stand under it, also after a restart.
 
         `source`: where the sound comes from, if not from the library. `tell`: who is told of listeners, if not the stage.
+        `mp3`: where parts of MP3 come from, if not from the radio of this machine.
         """
         if source is None:
             if library is None:
@@ -56,8 +62,11 @@ class EdgeRole:
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
         self.telling = Telling(name, tell or to_stage(self._stage, key), self._shelf, settings, clock, key)
+        mp3 = mp3 or RemoteMp3(Upstream("http://{}:{}".format(*settings.address("radio")), name))
+        self._streams = Streams(mp3, settings.door_base, settings.sound_base)
+        status = Status(library if source is None else None, self._shelf, self._streams, settings, clock)
         # Metrics are looked up when asked: app adds to them.
-        self._desk = Desk(self._shelf, key, lambda: self.metrics(), self.telling.pass_on)
+        self._desk = Desk(self._shelf, key, lambda: self.metrics(), self.telling.pass_on, self._streams, status)
         self._server: Server | None = None
         self._private: Server | None = None
         self._stop_hearing: Callable[[], None] | None = None
@@ -90,6 +99,7 @@ class EdgeRole:
         if stop_hearing is not None:
             stop_hearing()
         self._shelf.close()
+        await self._streams.close()
         await self._source.close()
         await self._stage.close()
 
@@ -126,7 +136,7 @@ class EdgeRole:
         ]
         text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
         text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
-        return text + self._source.metrics() + self._counters.metrics("edge")
+        return text + self._streams.metrics() + self._source.metrics() + self._counters.metrics("edge")
 
     async def _sweep(self) -> None:
         while True:

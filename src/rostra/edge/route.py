@@ -21,8 +21,12 @@ class Thing(Enum):
     JOIN = auto()
     LEVELS = auto()
     RECORDING = auto()
-    HERE = auto()
     STATE = auto()
+    HERE = auto()
+    LIVE_MP3 = auto()
+    LIVE_OPUS = auto()
+    LIVE_M3U = auto()
+    MP3_PART = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,10 @@ def route(path: str) -> Route | None:
         return Route(space_id, Thing.STATE, Rendition.OPUS)
     if words[3:] == ["here"]:
         return Route(space_id, Thing.HERE, Rendition.OPUS)
+    if len(words) == 4 and words[3] in _STREAMS:
+        return Route(space_id, _STREAMS[words[3]], Rendition.OPUS)
+    if words[3:5] == ["mp3", "part"] and len(words) == 6 and (mp3 := _MP3_NUMBER.fullmatch(words[5])) is not None:
+        return Route(space_id, Thing.MP3_PART, Rendition.OPUS, int(mp3[1]))
     rendition = rendition_of_url(words[3])
     if rendition is None:
         return None
@@ -82,6 +90,8 @@ _FILES = {
     "join.mp4": Thing.JOIN,
     "levels.json": Thing.LEVELS,
 }
+_STREAMS = {"live.mp3": Thing.LIVE_MP3, "live.opus": Thing.LIVE_OPUS, "live.m3u": Thing.LIVE_M3U}
 _NUMBERED = {"part": Thing.PART, "wide": Thing.WIDE_PART, "seg": Thing.SEGMENT}
 # One spelling for each number: no leading zeros, ASCII digits, below 2**32.
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.m4s", re.ASCII)
+_MP3_NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.mp3", re.ASCII)

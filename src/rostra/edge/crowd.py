@@ -1,0 +1,302 @@
+"""The listeners of one endless stream: each new part written to all of them in turns, the same bytes, one write each.
+
+Those in step have been written every part so far. Who asked for titles needs them after so many bytes of his own; listeners
+whose next title is due at the same byte share one piece, made once, so there are as many pieces as there are different
+places, not as there are listeners. A listener whose kernel buffer is full falls out of step, is written nothing, and
+when it takes bytes again is given what it missed from the ring; what the ring has no longer is skipped, by whole parts, and
+counted. So nobody makes us keep more than the ring, which is kept anyway.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from rostra.edge.icy import METAINT, interleave
+from rostra.wire.server import Stream
+
+BURST_PARTS: Final = 4
+"""Given to a newcomer at once (2 s): enough for players to begin, little enough to be near the speaker."""
+RING_PARTS: Final = 40
+"""Kept for those who fall behind (20 s)."""
+UNSENT_BYTES: Final = 32_768
+"""What the kernel may hold for one listener without having sent it: about 4 s. It must take a newcomer's burst."""
+_CATCH_UP_PARTS: Final = 8
+_AT_A_TIME: Final = 400
+
+
+@dataclass(slots=True)
+class Tally:
+    """Attributes:
+    parts_written: to listeners, one for each.
+    fell_behind: times a listener's buffer was full.
+    parts_skipped: left out for listeners who came back too late.
+    """
+
+    parts_written: int = 0
+    fell_behind: int = 0
+    parts_skipped: int = 0
+
+
+class Listener:
+    """One connection. While it is in step, what of this changes from part to part stands in its group.
+
+    Attributes:
+        number: the next part to write; in step, the first that came to it in a round.
+        left: bytes until its next title; 0: it wants none.
+        told: which title it was told last.
+        write: nowhere unless it is in step.
+    """
+
+    __slots__ = ("group", "left", "number", "on_end", "straight", "stream", "told", "write")
+
+    def __init__(self, stream: Stream, on_end: Callable[[], None]) -> None:
+        """`on_end` is called once, when it listens no more."""
+        self.stream = stream
+        self.on_end = on_end
+        self.group: _Group | None = None
+        self.number = 0
+        self.left = 0
+        self.told = -1
+        self.straight: Callable[[bytes], None] = _nowhere
+        self.write: Callable[[bytes], None] = _nowhere
+
+
+@dataclass(slots=True)
+class _Group:
+    """Listeners who get the same bytes next."""
+
+    left: int
+    told: int
+    members: dict[Listener, None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One piece on its way to those who were in a group when it came."""
+
+    listeners: list[Listener]
+    piece: bytes
+    number: int
+    left: int
+    told: int
+    begin: int = 0
+
+
+class Crowd:
+    """Attributes:
+    number: of the next part.
+    listeners: how many there are, in step or behind.
+    """
+
+    def __init__(self, tally: Tally) -> None:
+        self.number = 0
+        self._tally = tally
+        self._ring: deque[bytes] = deque(maxlen=RING_PARTS)
+        self._groups: dict[tuple[int, int], _Group] = {}
+        self._behind: set[Listener] = set()
+        self._rounds: deque[_Round] = deque()
+        self._writing: _Round | None = None
+        self._running = False
+        self._title = b"\0"
+        self._title_number = 0
+        self._tail: bytes | None = None
+        self.over = False
+
+    @property
+    def listeners(self) -> int:
+        return sum(len(group.members) for group in self._groups.values()) + len(self._behind)
+
+    @property
+    def behind(self) -> int:
+        return len(self._behind)
+
+    @property
+    def ring(self) -> int:
+        """How many parts there are to begin with."""
+        return len(self._ring)
+
+    def start_at(self, number: int) -> None:
+        """The next `add` is part `number`; nobody hears what lies between."""
+        self._tally.parts_skipped += (number - self.number) * (self.listeners - self.behind)
+        self.number = number
+        self._ring.clear()
+
+    def entitle(self, block: bytes) -> None:
+        """What `icy.block` made of the title from now on."""
+        if block != self._title:
+            self._title = block
+            self._title_number += 1
+
+    def add(self, data: bytes) -> None:
+        """The next part. Nothing may be added after `end`."""
+        number = self.number
+        self.number = number + 1
+        self._ring.append(data)
+        groups, self._groups = self._groups, {}
+        for old in groups.values():
+            if not old.members:
+                continue
+            piece, left, told = self._piece(data, old.left, old.told)
+            self._rounds.append(_Round(list(old.members), piece, number, left, told))
+            group = self._group(left, told)
+            for listener in old.members:
+                listener.group = group
+            group.members.update(old.members)
+        self._run()
+
+    def begins_with(self) -> int:
+        """The part that a newcomer would hear first."""
+        return self.number - min(BURST_PARTS, len(self._ring))
+
+    def join(self, listener: Listener, titles: bool, head: bytes) -> None:
+        """Write `head` and the newest parts at once, then every part that comes."""
+        listener.left = METAINT if titles else 0
+        listener.number = self.begins_with()
+        stream = listener.stream
+        stream.on_gone(lambda: self._leave(listener))
+        stream.on_drain(lambda: self._dismiss(listener))
+        listener.straight = stream.straight(
+            lambda: self._fall(listener), lambda: self._catch_up(listener), UNSENT_BYTES
+        )
+        self._behind.add(listener)
+        if head:
+            # Titles are counted from the first byte after the header, whatever that is.
+            head, listener.left, listener.told = self._piece(head, listener.left, listener.told)
+            stream.write(head)
+        if not stream.behind:
+            self._catch_up(listener)
+
+    def end(self, tail: bytes) -> None:
+        """No further part: when all is written, `tail` is, and then the streams are over."""
+        self.over = True
+        self._tail = tail
+        if not self._running:
+            self._finish()
+
+    def cut(self) -> None:
+        """Break all streams off, so that players see that something is wrong and ask again."""
+        self.over = True
+        self._rounds.clear()
+        for listener in self._all():
+            self._leave(listener)
+            listener.stream.abort()
+
+    def _piece(self, data: bytes, left: int, told: int) -> tuple[bytes, int, int]:
+        if not left:
+            return data, 0, told
+        due = self._title if told != self._title_number else b"\0"
+        piece, left, sent = interleave(data, left, due)
+        return piece, left, self._title_number if sent else told
+
+    def _group(self, left: int, told: int) -> _Group:
+        group = self._groups.get((left, told))
+        if group is None:
+            group = self._groups[left, told] = _Group(left, told)
+        return group
+
+    # Rounds. One turn of the loop writes to _AT_A_TIME listeners, then everybody else is served before the next.
+
+    def _run(self) -> None:
+        if not self._running and self._rounds:
+            self._running = True
+            self._turn()
+
+    def _turn(self) -> None:
+        rounds, room = self._rounds, _AT_A_TIME
+        while rounds and room > 0:
+            current = self._writing = rounds[0]
+            begin, piece = current.begin, current.piece
+            some = current.listeners[begin : begin + room]
+            for listener in some:
+                if listener.number <= current.number:
+                    listener.write(piece)
+            room -= len(some)
+            current.begin = begin + len(some)
+            self._tally.parts_written += len(some)
+            if current.begin >= len(current.listeners) and rounds:
+                rounds.popleft()
+        self._writing = None
+        if rounds:
+            asyncio.get_running_loop().call_soon(self._turn)
+            return
+        self._running = False
+        if self._tail is not None:
+            self._finish()
+
+    def _finish(self) -> None:
+        """The end: who is behind gets what the ring has of it in one last write."""
+        tail = self._tail or b""
+        for listener in self._all():
+            missed = b"" if listener.group is not None else b"".join(self._missed(listener, RING_PARTS))
+            self._leave(listener)
+            if missed + tail:
+                # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
+                listener.straight(missed + tail)
+            listener.stream.close()
+
+    def _all(self) -> list[Listener]:
+        return [one for group in self._groups.values() for one in group.members] + list(self._behind)
+
+    # Out of step.
+
+    def _fall(self, listener: Listener) -> None:
+        """Its buffer is full: called from inside the write of a round, of a catching up, or of the head."""
+        group, listener.group = listener.group, None
+        if group is None:
+            return
+        group.members.pop(listener, None)
+        current = self._writing
+        if current is not None:
+            listener.number, listener.left, listener.told = current.number + 1, current.left, current.told
+        else:
+            listener.number, listener.left, listener.told = self.number, group.left, group.told
+        self._behind.add(listener)
+        self._tally.fell_behind += 1
+        listener.write = _nowhere
+
+    def _catch_up(self, listener: Listener) -> None:
+        """Its buffer is empty: give what it missed, and when that is all, let it go in step."""
+        if listener not in self._behind:
+            return
+        write = listener.stream.write
+        while listener.number < self.number:
+            if not write(b"".join(self._missed(listener, _CATCH_UP_PARTS))):
+                return
+        self._behind.discard(listener)
+        listener.group = self._group(listener.left, listener.told)
+        listener.group.members[listener] = None
+        listener.write = listener.straight
+
+    def _missed(self, listener: Listener, most: int) -> list[bytes]:
+        oldest = self.number - len(self._ring)
+        if listener.number < oldest:
+            begin = self.begins_with()
+            self._tally.parts_skipped += begin - listener.number
+            listener.number = begin
+        pieces: list[bytes] = []
+        while listener.number < self.number and len(pieces) < most:
+            data = self._ring[listener.number - oldest]
+            piece, listener.left, listener.told = self._piece(data, listener.left, listener.told)
+            pieces.append(piece)
+            listener.number += 1
+        self._tally.parts_written += len(pieces)
+        return pieces
+
+    def _dismiss(self, listener: Listener) -> None:
+        """The server stops: the player sees an end, and asks again."""
+        self._leave(listener)
+        listener.stream.close()
+
+    def _leave(self, listener: Listener) -> None:
+        listener.write = _nowhere
+        group, listener.group = listener.group, None
+        if group is not None:
+            group.members.pop(listener, None)
+        self._behind.discard(listener)
+        listener.on_end()
+
+
+def _nowhere(_: bytes) -> None:
+    """To listeners that have gone, or are behind, in the middle of a round."""
