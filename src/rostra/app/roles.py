@@ -134,18 +134,21 @@ def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitSt
 
 def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Log) -> Role:
     from rostra.edge.role import EdgeRole
+    from rostra.edge.telling import to_upstream
     from rostra.edge.upstream import Upstream
     from rostra.edge.upstream_source import UpstreamSource
 
     clock = SystemClock()
     machine = f"{socket.gethostname()}:{settings.address('edge')[1]}"
+    above = Upstream(upstream, machine)
     return EdgeRole(
         settings=settings,
         clock=clock,
         log=log,
         key=place.operator_key(),
         name=f"{machine}/{name}",
-        source=UpstreamSource(Upstream(upstream, machine), clock),
+        source=UpstreamSource(above, clock),
+        tell=to_upstream(above, place.operator_key()),
     )
 
 

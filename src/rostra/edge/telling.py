@@ -12,6 +12,7 @@ from rostra.edge import answers
 from rostra.edge.count import TURN_S
 from rostra.edge.follower import Follower
 from rostra.edge.shelf import Shelf
+from rostra.edge.upstream import Upstream
 from rostra.kernel.clock import Clock
 from rostra.kernel.errors import PeerError, RostraError
 from rostra.kernel.ids import SpaceId
@@ -68,8 +69,8 @@ class Telling:
         try:
             body = exchange.request.body
             report = parse_report(_plain(body))
-            if report.edge.partition("/")[0] == self._name:
-                raise PeerError(400, "Another edge needs another name.", "bad-count")
+            if "/" not in report.edge:
+                raise PeerError(400, "An edge elsewhere names its machine too: MACHINE/NAME.", "bad-count")
             status, said = await self._tell(space_id, body)
             exchange.send_prepared(Prepared(status, [("Content-Type", "application/json"), answers.NO_STORE], said))
         except PeerError as wrong:
@@ -111,6 +112,16 @@ def to_stage(stage: Client, key: str) -> Tell:
         answer = await stage.request("POST", f"/spaces/{space_id}/count", headers, body, answer_s=DEADLINE_S)
         async with answer:
             return answer.status, await answer.read()
+
+    return tell
+
+
+def to_upstream(upstream: Upstream, key: str) -> Tell:
+    """`key`: the operator's, of the server that the sound comes from."""
+
+    async def tell(space_id: SpaceId, body: bytes) -> tuple[int, bytes]:
+        headers = [("Authorization", f"Bearer {key}"), ("Content-Type", "application/json")]
+        return await upstream.post(f"/s/{space_id}/count", headers, body)
 
     return tell
 
