@@ -133,6 +133,7 @@ def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitSt
 
 
 def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Log) -> Role:
+    from rostra.edge.mp3 import RemoteMp3
     from rostra.edge.role import EdgeRole
     from rostra.edge.telling import to_upstream
     from rostra.edge.upstream import Upstream
@@ -149,6 +150,7 @@ def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Lo
         name=f"{machine}/{name}",
         source=UpstreamSource(above, clock),
         tell=to_upstream(above, place.operator_key()),
+        mp3=RemoteMp3(Upstream(upstream, machine)),
     )
 
 
