@@ -74,15 +74,12 @@ async def _live(
 ) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    vitals = Vitals(log)
     with ExitStack() as closing:
         if upstream:
-            role = _edge_of(upstream, name, place, settings, log)
+            role = _edge_of(upstream, name, place, settings, log, vitals)
         else:
-            role = _BUILDERS[role_of(name)](name, place, settings, log, closing)
-        vitals = Vitals(log)
-        own = role.metrics
-        # A role tells of its work; how its process does is the same for all of them, and joins here.
-        setattr(role, "metrics", lambda: own() + vitals.metrics())  # noqa: B010
+            role = _BUILDERS[role_of(name)](name, place, settings, log, closing, vitals)
         listening = [socket.socket(fileno=one) for one in sockets]  # held until the end: collected is closed
         await role.start(listening)
         gc.collect()
@@ -107,7 +104,7 @@ def _library(place: Place, settings: Settings, closing: ExitStack) -> DiskLibrar
     return library
 
 
-def _door(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _door(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack, vitals: Vitals) -> Role:
     from rostra.door.role import DoorRole
 
     return DoorRole(
@@ -116,10 +113,11 @@ def _door(name: str, place: Place, settings: Settings, log: Log, closing: ExitSt
         clock=SystemClock(),
         log=log,
         key=place.operator_key(),
+        vitals=vitals.metrics,
     )
 
 
-def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack, vitals: Vitals) -> Role:
     from rostra.edge.role import EdgeRole
 
     return EdgeRole(
@@ -129,10 +127,11 @@ def _edge(name: str, place: Place, settings: Settings, log: Log, closing: ExitSt
         log=log,
         key=place.operator_key(),
         name=name,
+        vitals=vitals.metrics,
     )
 
 
-def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Log) -> Role:
+def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Log, vitals: Vitals) -> Role:
     from rostra.edge.mp3 import RemoteMp3
     from rostra.edge.role import EdgeRole
     from rostra.edge.telling import to_upstream
@@ -148,13 +147,14 @@ def _edge_of(upstream: str, name: str, place: Place, settings: Settings, log: Lo
         log=log,
         key=place.operator_key(),
         name=f"{machine}/{name}",
+        vitals=vitals.metrics,
         source=UpstreamSource(above, clock),
         tell=to_upstream(above, place.operator_key()),
         mp3=RemoteMp3(Upstream(upstream, machine)),
     )
 
 
-def _control(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _control(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack, vitals: Vitals) -> Role:
     from rostra.control.role import ControlRole
     from rostra.store.sql import open_sqlite
 
@@ -168,16 +168,17 @@ def _control(name: str, place: Place, settings: Settings, log: Log, closing: Exi
         key=place.operator_key(),
         store=store,
         edges=private_sockets(settings, place.run),
+        vitals=vitals.metrics,
     )
 
 
-def _radio(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _radio(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack, vitals: Vitals) -> Role:
     from rostra.broadcast.radio import RadioRole
 
-    return RadioRole(library=_library(place, settings, closing), clock=SystemClock(), log=log)
+    return RadioRole(library=_library(place, settings, closing), clock=SystemClock(), log=log, vitals=vitals.metrics)
 
 
-def _stage(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack) -> Role:
+def _stage(name: str, place: Place, settings: Settings, log: Log, closing: ExitStack, vitals: Vitals) -> Role:
     from rostra.broadcast.programme import Broadcast
     from rostra.stage.role import StageRole
 
@@ -193,10 +194,11 @@ def _stage(name: str, place: Place, settings: Settings, log: Log, closing: ExitS
         log=log,
         key=place.operator_key(),
         broadcasting=Broadcast(clock, log),
+        vitals=vitals.metrics,
     )
 
 
-_BUILDERS: dict[str, Callable[[str, Place, Settings, Log, ExitStack], Role]] = {
+_BUILDERS: dict[str, Callable[[str, Place, Settings, Log, ExitStack, Vitals], Role]] = {
     "door": _door,
     "edge": _edge,
     "control": _control,

@@ -39,7 +39,8 @@ _Key = tuple[SpaceId, int]
 
 
 class RadioRole:
-    def __init__(self, *, library: Library, clock: Clock, log: Log) -> None:
+    def __init__(self, *, library: Library, clock: Clock, log: Log, vitals: Callable[[], str] = str) -> None:
+        """`vitals`: how the process does, to stand beside the role's own metrics."""
         self._library, self._clock, self._log = library, clock, log
         self._tuners: dict[SpaceId, Tuner] = {}
         self._opening: dict[SpaceId, asyncio.Task[Tuner]] = {}
@@ -47,6 +48,7 @@ class RadioRole:
         self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._pool = ThreadPoolExecutor(_THREADS, "mp3")
         self._counters = Counters()
+        self._vitals = vitals
         self._server: Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._stop_hearing: Callable[[], None] | None = None
@@ -84,7 +86,7 @@ class RadioRole:
             ("rostra_radio_damaged_total", "counter", "Records or parts that could not be read.", self._damaged),
         ]  # fmt: skip
         text = "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
-        return text + self._counters.metrics("radio")
+        return text + self._counters.metrics("radio") + self._vitals()
 
     async def _answer(self, request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import uvicorn
@@ -40,9 +40,13 @@ class ControlRole:
         key: str,
         store: Store,
         edges: Mapping[str, str] | None = None,
+        vitals: Callable[[], str] = str,
     ) -> None:
-        """`edges`: the private socket of each edge by its name, where there are several to ask for metrics."""
-        self._log, self._edges = log, edges
+        """`edges`: the private socket of each edge by its name, where there are several to ask for metrics.
+
+        `vitals`: how the process does, to stand beside the role's own metrics.
+        """
+        self._log, self._edges, self._vitals = log, edges, vitals
         self._library, self._settings, self._clock, self._key, self._store = library, settings, clock, key, store
         self._desk: Desk | None = None
         self._borders: Borders | None = None
@@ -117,6 +121,7 @@ class ControlRole:
                 "Peers whose pace was forgotten because there were too many.",
                 [(None, throttle.forgotten)],
             )
+            + self._vitals()
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from rostra.door.answer import Answer
@@ -29,8 +30,18 @@ _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Co
 
 
 class DoorRole:
-    def __init__(self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str) -> None:
-        self._log = log
+    def __init__(
+        self,
+        *,
+        library: Library,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        key: str,
+        vitals: Callable[[], str] = str,
+    ) -> None:
+        """`vitals`: how the process does, to stand beside the role's own metrics."""
+        self._log, self._vitals = log, vitals
         self._library, self._settings = library, settings
         self._key_hash = secret_hash(key)
         self._pages = Pages(settings)
@@ -75,6 +86,7 @@ class DoorRole:
         away = [({"to": "stage"}, self._stage.away), ({"to": "control"}, self._control.away)]
         return (
             self._counters.metrics("door")
+            + self._vitals()
             + family("rostra_door_pages_made_total", "counter", "Pages made anew.", [(None, self._shelf.rendered)])
             + family(
                 "rostra_door_pages_put_away_total",

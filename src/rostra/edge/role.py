@@ -43,11 +43,13 @@ class EdgeRole:
         source: Source | None = None,
         tell: Tell | None = None,
         mp3: Mp3 | None = None,
+        vitals: Callable[[], str] = str,
     ) -> None:
         """`name` tells this edge from others: its counts stand under it, also after a restart.
 
         `source`: where the sound comes from, if not from the library. `tell`: who is told of listeners, if not the stage.
-        `mp3`: where parts of MP3 come from, if not from the radio of this machine.
+        `mp3`: where parts of MP3 come from, if not from the radio of this machine. `vitals`: how the process does, to stand
+        beside the edge's own metrics.
         """
         if source is None:
             if library is None:
@@ -58,6 +60,7 @@ class EdgeRole:
         self._log = log
         self._key = key
         self._name = name
+        self._vitals = vitals
         self._shelf = Shelf(self._source, clock, log, settings.window_s)
         self._counters = Counters()
         self._stage = Client(settings.address("stage"), ClientLimits(connections=4, idle_kept=2, connect_s=0.3))
@@ -65,8 +68,7 @@ class EdgeRole:
         mp3 = mp3 or RemoteMp3(Upstream("http://{}:{}".format(*settings.address("radio")), name))
         self._streams = Streams(mp3, settings.door_base, settings.sound_base)
         status = Status(library if source is None else None, self._shelf, self._streams, settings, clock)
-        # Metrics are looked up when asked: app adds to them.
-        self._desk = Desk(self._shelf, key, lambda: self.metrics(), self.telling.pass_on, self._streams, status)
+        self._desk = Desk(self._shelf, key, self.metrics, self.telling.pass_on, self._streams, status)
         self._server: Server | None = None
         self._private: Server | None = None
         self._stop_hearing: Callable[[], None] | None = None
@@ -136,7 +138,7 @@ class EdgeRole:
         ]
         text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
         text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
-        return text + self._streams.metrics() + self._source.metrics() + self._counters.metrics("edge")
+        return text + self._streams.metrics() + self._source.metrics() + self._counters.metrics("edge") + self._vitals()
 
     async def _sweep(self) -> None:
         while True:

@@ -13,7 +13,7 @@ import base64
 import hmac
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from rostra.kernel.clock import Clock
@@ -46,12 +46,23 @@ _VIA: Final = {"whip": Via.WHIP, "stage": Via.BROWSER}
 
 class StageRole:
     def __init__(
-        self, *, library: Library, settings: Settings, clock: Clock, log: Log, key: str, broadcasting: Broadcasting
+        self,
+        *,
+        library: Library,
+        settings: Settings,
+        clock: Clock,
+        log: Log,
+        key: str,
+        broadcasting: Broadcasting,
+        vitals: Callable[[], str] = str,
     ) -> None:
-        """`key` is the operator's. Raises Fault where the media settings cannot be used."""
+        """`key` is the operator's. `vitals`: how the process does, to stand beside the role's own metrics.
+
+        Raises Fault where the media settings cannot be used.
+        """
         host_addresses(settings)
         self._settings, self._clock, self._log, self._key = settings, clock, log, key
-        self._broadcasting = broadcasting
+        self._broadcasting, self._vitals = broadcasting, vitals
         self._registry = Registry(library, settings, clock, log, broadcasting)
         self._signalling = Signalling(settings)
         self._counters = Counters()
@@ -99,7 +110,7 @@ class StageRole:
             ("dropped_datagrams", "gauge", "Datagrams dropped at full sockets, of speakers present.", dropped),
         ]
         own = "".join(family(f"rostra_stage_{name}", kind, meaning, [(None, n)]) for name, kind, meaning, n in rows)
-        return own + self._broadcasting.metrics()
+        return own + self._broadcasting.metrics() + self._vitals()
 
     async def _route(self, request: Request) -> Response:
         match request.path.strip("/").split("/"):
