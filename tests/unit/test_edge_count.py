@@ -114,7 +114,7 @@ def test_a_named_player_is_one_on_whatever_connection() -> None:
     report = ears.report("e", 0.1)
     assert report.kinds == {"web": 1}
     assert report.unique is not None and report.unique.estimate() == 1
-    assert report.named is not None and report.named == report.unique
+    assert report.named is not None and len(report.named.marks) == 1
 
 
 def test_who_only_goes_on_is_no_new_listener() -> None:
@@ -156,15 +156,21 @@ def test_two_edges_with_the_stages_key_make_the_same_marks() -> None:
     assert one.key == two.key == KEY and one.unique == two.unique
 
 
-def test_the_key_is_its_own_until_the_stage_gives_one_and_then_nothing_old_is_left() -> None:
-    ears = Ears(0.0)
-    assert Ears(0.0).key != ears.key
+def test_the_key_is_its_own_until_the_stage_gives_one_and_nobody_is_lost_or_doubled_by_that() -> None:
+    ears, other = Ears(0.0), Ears(0.0)
+    assert other.key != ears.key
     ears.web.add("tab")
-    report = ears.report("e", 0.1)
-    ears.told(report, KEY, False, 0.1)
-    assert ears.count(0.2) == 0
+    ears.web.add(7)
+    ears.came(7)
+    before = ears.report("e", 0.1)
+    ears.told(before, KEY, False, 0.1)
     ears.web.add("tab")
-    assert ears.report("e", 0.3).kinds == {"web": 1}
+    after = ears.report("e", 0.3)
+    assert before.kinds == after.kinds == {"web": 2}
+    assert after.unique is not None and after.unique.estimate() == 2
+    other.web.add("tab")
+    other.told(other.report("o", 0.1), KEY, False, 0.1)
+    assert other.report("o", 0.2).named == after.named != before.named
 
 
 def test_beacons_stand_for_all_where_they_count() -> None:

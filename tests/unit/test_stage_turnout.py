@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rostra.kernel.ids import SpaceId
-from rostra.kernel.sketch import Sketch
+from rostra.kernel.sketch import Sample, Sketch
 from rostra.space.count import BEACON, Report
 from rostra.space.events import Counted
 from rostra.space.space import Space
@@ -97,8 +97,8 @@ def test_a_broadcast_too_short_for_that_has_the_most_it_had() -> None:
 
 def test_who_is_seen_by_two_edges_counts_once() -> None:
     turnout = Turnout()
-    turnout.report(Report("a", {"web": 60, "hls": 40}, key=KEY, named=Sketch(range(80))), 0.0)
-    turnout.report(Report("b", {"web": 60, "hls": 40}, key=KEY, named=Sketch(range(50, 130))), 0.0)
+    turnout.report(Report("a", {"web": 60, "hls": 40}, key=KEY, named=Sample(range(80))), 0.0)
+    turnout.report(Report("b", {"web": 60, "hls": 40}, key=KEY, named=Sample(range(50, 130))), 0.0)
     tally = turnout.tally(0.0)
     assert tally.now == 170
     assert tally.kinds == {"hls": 68, "web": 102}
@@ -151,7 +151,7 @@ def test_whatever_each_edge_saw_named_listeners_count_once_each(edges: list[set[
     order = list(enumerate(edges))
     random.Random(seed).shuffle(order)
     for number, marks in order:
-        report = web(f"e{number}", len(marks), named=Sketch(marks), unique=Sketch(marks))
+        report = web(f"e{number}", len(marks), named=Sample(marks), unique=Sketch(marks))
         turnout.report(report, 0.0)
     everybody = len(set().union(*edges))
     tally = turnout.tally(0.0)

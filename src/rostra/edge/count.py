@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from rostra.edge.ear import APART, Ear, connection_of, ear_of
-from rostra.kernel.sketch import Mark, Sketch
+from rostra.kernel.sketch import Mark, Sample, Sketch
 from rostra.sound.renditions import Rendition
 from rostra.space.count import BEACON, BEACON_EVERY_S, EDGE, KEY_BYTES, KINDS, WINDOW_S, Report
 from rostra.wire.server import Exchange
@@ -104,7 +104,7 @@ class Ears:
     """
 
     __slots__ = (
-        "_came", "_day", "_kinds", "_mark", "_marked", "_marks", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
+        "_agreed", "_came", "_day", "_kinds", "_mark", "_marked", "_marks", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
         "_turned_at", "_turns", "beacon", "hls", "key", "replay", "stream", "web",
     )  # fmt: skip
 
@@ -122,6 +122,9 @@ class Ears:
         self._turned_at = now
         self._told_at = float("-inf")
         self._told = Sketch()
+        self._marks: dict[str, int] = {}
+        self._marked: dict[str, int] = {}  # in the turn before: a name that is not heard for two turns is forgotten
+        self._agreed = False
         self._rekey(secrets.token_bytes(KEY_BYTES))
 
     @property
@@ -172,7 +175,7 @@ class Ears:
         seen, unique = self._seen[method], None
         if now - self._told_at >= UNIQUE_EVERY_S and seen != self._told:
             unique = seen.copy()
-        return Report(edge, kinds, method, one_in, every_s, self.key, unique, Sketch(named) if named else None)
+        return Report(edge, kinds, method, one_in, every_s, self.key, unique, Sample(named) if named else None)
 
     def told(self, report: Report, key: bytes, again: bool, now: float) -> None:
         """The stage has taken this report.
@@ -181,6 +184,7 @@ class Ears:
             key: what it marks with; what was marked otherwise is counted anew.
             again: it knows nothing of what was told before: tell all.
         """
+        self._agreed = True
         if key != self.key:
             self._rekey(key)
         elif again:
@@ -198,13 +202,18 @@ class Ears:
     def _rekey(self, key: bytes) -> None:
         self.key = key
         self._mark = Mark(key)
-        self._marks: dict[str, int] = {}
-        self._marked: dict[str, int] = {}  # in the turn before: a name that is not heard for two turns is forgotten
         self._seen = {EDGE: Sketch(), BEACON: Sketch()}
         self._told, self._told_at = Sketch(), float("-inf")
-        for turns in self._turns.values():
-            turns.clear()
-            turns.append(set())
+        # Whose name is still known is marked anew; that is everybody, where the edge has only just begun.
+        anew = {mark: self._mark(name) for name, mark in (self._marked | self._marks).items()}
+        self._marks = {name: anew[mark] for name, mark in (self._marked | self._marks).items()}
+        self._marked = {}
+        for kind, turns in self._turns.items():
+            for number, turn in enumerate(turns):
+                turns[number] = {ear if ear < 0 else anew[ear] for ear in turn if ear < 0 or ear in anew}
+                for mark in turns[number]:
+                    if mark >= 0:
+                        self._seen[BEACON if kind == BEACON else EDGE].add(mark)
 
     def _take_in(self, now: float) -> None:
         turns = int((now - self._turned_at) / TURN_S)
@@ -217,7 +226,8 @@ class Ears:
         for connection in self._came:
             if connection not in self._named:
                 self._seen[EDGE].add(self._mark(f"{self._day} {connection}"))
-        self._came.clear()
+        if self._agreed:
+            self._came.clear()  # before, they may have to be marked anew
         if turns > 0:
             self._turned_at += turns * TURN_S
             self._marked, self._marks = self._marks, {}

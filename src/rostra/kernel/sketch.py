@@ -25,7 +25,8 @@ BYTES_MOST: Final = 18_000
 _REGISTERS: Final = 1 << P
 _BITS: Final = 64 - P
 _RANK_MOST: Final = _BITS + 1
-_EXACT, _DENSE = b"E1", b"H1"
+_EXACT, _DENSE, _SAMPLE = b"E1", b"H1", b"S1"
+_LEVEL_MOST: Final = 40
 
 
 class Mark:
@@ -142,17 +143,57 @@ class Sketch:
 _TAIL: Final = (1 << _BITS) - 1
 
 
-def overlap(sketches: Iterable[Sketch]) -> int:
-    """How many too many a sum over these is, because some were seen by several; 0 where that is not sure.
+class Sample:
+    """Of a set of marks those that begin with `level` zero bits, where level is the least at which EXACT_MOST suffice.
 
-    Exact while their union is; beyond, what is within two standard errors of nothing counts as nothing.
+    The same listeners are in every sample that may hold them; so what several sets share shows in their samples.
     """
-    union, total = Sketch(), 0
-    for sketch in sketches:
-        total += sketch.estimate()
-        union.merge(sketch)
-    size = union.estimate()
-    return total - size if total - size > 2 * union.error * size else 0
+
+    __slots__ = ("level", "marks")
+
+    def __init__(self, marks: Iterable[int], level: int = 0) -> None:
+        self.level = level
+        self.marks = _beginning(frozenset(marks), level)
+        while len(self.marks) > EXACT_MOST:
+            self.level += 1
+            self.marks = _beginning(self.marks, self.level)
+
+    def to_bytes(self) -> bytes:
+        return _SAMPLE + bytes([self.level]) + b"".join(mark.to_bytes(8) for mark in sorted(self.marks))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Sample":
+        """Raises ValueError for what `to_bytes` cannot have made."""
+        level, rest = data[2:3], data[3:]
+        if data[:2] != _SAMPLE or not level or level[0] > _LEVEL_MOST or len(rest) % 8 or len(rest) > 8 * EXACT_MOST:
+            raise ValueError("not a sample")
+        marks = {int.from_bytes(rest[at : at + 8]) for at in range(0, len(rest), 8)}
+        sample = cls(marks, level[0])
+        if len(sample.marks) != len(marks):
+            raise ValueError("marks that this sample cannot hold")
+        return sample
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sample) and (self.level, self.marks) == (other.level, other.marks)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def overlap(samples: Iterable[Sample]) -> tuple[int, float]:
+    """How many too many a sum over these sets is because some are in several; and the standard error of that number.
+
+    Exact while all samples are whole sets; and where there is no overlap, none is found, however large the sets.
+    """
+    several = list(samples)
+    level = max((one.level for one in several), default=0)
+    shares = [_beginning(one.marks, level) for one in several]
+    twice = sum(map(len, shares)) - len(frozenset().union(*shares))
+    return twice << level, math.sqrt((twice << level) * ((1 << level) - 1))
+
+
+def _beginning(marks: frozenset[int], level: int) -> frozenset[int]:
+    limit = 1 << (64 - level)
+    return frozenset(mark for mark in marks if mark < limit) if level else marks
 
 
 def _sigma(x: float) -> float:

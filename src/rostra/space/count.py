@@ -3,11 +3,12 @@
 import base64
 import binascii
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rostra.kernel.errors import PeerError
-from rostra.kernel.sketch import Sketch
+from rostra.kernel.sketch import Sample, Sketch
 
 KINDS: Final = ("web", "hls", "stream", "replay")
 """Our page; HLS players; endless streams; whoever hears what was said more than half a minute ago, with whatever player."""
@@ -20,7 +21,9 @@ REPORT_BYTES_MOST: Final = 65_536
 
 _LISTENERS_MOST: Final = 100_000_000
 _NAME_MOST: Final = 100
+_STEP_MOST: Final = 3
 _EVERY_MOST_S: Final = 60.0
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Report:
         every_s: when the next report is to be expected.
         key: what the marks in the sketches were made with.
         unique: everybody it has seen so far; None where nothing changed since the last report.
-        named: those now here who named themselves, so that who is seen by two edges counts once.
+        step, why: what the edge leaves out under pressure (events.Thinned).
+        named: of those now here who named themselves, so that who is seen by two edges counts once.
     """
 
     edge: str
@@ -45,7 +49,9 @@ class Report:
     every_s: float = 2.0
     key: bytes = b""
     unique: Sketch | None = None
-    named: Sketch | None = None
+    named: Sample | None = None
+    step: int = 0
+    why: str = ""
 
     @property
     def now(self) -> int:
@@ -62,6 +68,8 @@ class Report:
             "key": base64.b64encode(self.key).decode(),
             "unique": _text(self.unique),
             "named": _text(self.named),
+            "step": self.step,
+            "why": self.why,
         }
 
 
@@ -82,8 +90,11 @@ def parse_report(plain: dict[str, Any]) -> Report:
     marked_with = _bytes(key)
     if len(marked_with) not in (0, KEY_BYTES):
         raise _cannot(f"The key of a count has {KEY_BYTES} bytes.")
-    unique, named = _sketch(plain.get("unique")), _sketch(plain.get("named"))
-    return Report(edge, dict(kinds), method, one_in, float(every_s), marked_with, unique, named)
+    unique, named = _read(plain.get("unique"), Sketch.from_bytes), _read(plain.get("named"), Sample.from_bytes)
+    step, why = plain.get("step", 0), plain.get("why", "")
+    if not _whole(step, 0) or step > _STEP_MOST or not isinstance(why, str) or len(why) > _NAME_MOST:
+        raise _cannot(f"A count says with a step from 0 to {_STEP_MOST} what its edge leaves out, and why.")
+    return Report(edge, dict(kinds), method, one_in, float(every_s), marked_with, unique, named, step, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,7 @@ def _whole(n: Any, least: int) -> bool:
     return isinstance(n, int) and not isinstance(n, bool) and least <= n <= _LISTENERS_MOST
 
 
-def _text(sketch: Sketch | None) -> str | None:
+def _text(sketch: Sketch | Sample | None) -> str | None:
     return None if sketch is None else base64.b64encode(sketch.to_bytes()).decode()
 
 
@@ -126,11 +137,11 @@ def _bytes(text: Any) -> bytes:
         raise _cannot("Keys and sketches in a count are base64.") from None
 
 
-def _sketch(text: Any) -> Sketch | None:
+def _read(text: Any, read: Callable[[bytes], Read]) -> Read | None:
     if text is None:
         return None
     try:
-        return Sketch.from_bytes(_bytes(text))
+        return read(_bytes(text))
     except ValueError:
         raise _cannot("That is no sketch.") from None
 

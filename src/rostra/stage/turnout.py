@@ -11,7 +11,7 @@ from typing import Final
 
 from rostra.kernel.sketch import Sketch, overlap
 from rostra.space.count import EDGE, Report, Tally, method_in_words, sampling_error
-from rostra.space.events import Counted
+from rostra.space.events import Counted, Thinned
 from rostra.space.space import Space
 
 MISSED: Final = 3
@@ -19,6 +19,7 @@ MISSED: Final = 3
 EVERY_S: Final = 10.0
 EVERY_ON_CHANGE_S: Final = 2.0
 HOLDS_S: Final = 15.0
+SILENT_S: Final = 60.0
 EDGES_MOST: Final = 256  # the one that has been quiet longest makes room
 
 _SAMPLE_S: Final = 1.0
@@ -41,6 +42,7 @@ class Turnout:
         self._peak = 0
         self._tally, self._stale_at = Tally(method=method_in_words(method, 1)), float("inf")
         self._told_at = float("-inf")
+        self._began: float | None = None
 
     def report(self, report: Report, now: float) -> None:
         if report.method != self._method:
@@ -85,6 +87,19 @@ class Turnout:
             self._peak = max(one for _, one in self._samples)  # too short for anything to have stood
         return self._counted(space, now)
 
+    def thinned(self, space: Space, now: float) -> list[Thinned]:
+        """The events that should be on the record now, so that it says what each edge leaves out."""
+        self._began = now if self._began is None else self._began
+        here = {report.edge: report for report, at in self._reports.values() if now < _stale_at(report, at)}
+        due = [
+            Thinned(edge, report.step, report.why)
+            for edge, report in here.items()
+            if report.step != space.thinned.get(edge, 0)
+        ]
+        if now - self._began > SILENT_S:  # since the stage came back every edge has had its turn to report
+            due += [Thinned(edge, 0, "it is not heard of any more") for edge in space.thinned if edge not in here]
+        return due
+
     def _counted(self, space: Space, now: float) -> Counted | None:
         """None where it would say nothing new."""
         tally = self.tally(now)
@@ -111,7 +126,7 @@ class Turnout:
         here: list[Report] = []
         self._stale_at = float("inf")
         for report, at in self._reports.values():
-            until = at + MISSED * report.every_s + 1
+            until = _stale_at(report, at)
             if now < until:
                 here.append(report)
                 self._stale_at = min(self._stale_at, until)
@@ -120,19 +135,22 @@ class Turnout:
             for kind, count in report.kinds.items():
                 kinds[kind] = kinds.get(kind, 0) + count
         named = [one.named for one in here if one.named is not None and one.key == self.key]
-        twice = overlap(named) * self._one_in if len(named) > 1 else 0
-        _take_off(kinds, twice)
+        twice, twice_error = overlap(named)
+        _take_off(kinds, twice * self._one_in)
         count = sum(kinds.values())
-        sampled = sampling_error(count, self._one_in)
         unique = self._seen.estimate() * self._one_in
         self._tally = Tally(
             now=count,
             unique=unique,
             kinds={kind: kinds[kind] for kind in sorted(kinds) if kinds[kind]},
             method=method_in_words(self._method, self._one_in),
-            error=sampled,
+            error=math.hypot(sampling_error(count, self._one_in), twice_error * self._one_in / count if count else 0.0),
             unique_error=math.hypot(self._seen.error, sampling_error(unique, self._one_in)),
         )
+
+
+def _stale_at(report: Report, at: float) -> float:
+    return at + MISSED * report.every_s + 1
 
 
 def _take_off(kinds: dict[str, int], twice: int) -> None:
