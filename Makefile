@@ -5,7 +5,7 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 BIN := .venv/bin
 
-.PHONY: serve demo test bench check clean
+.PHONY: serve demo test bench bench-edge check clean
 .DELETE_ON_ERROR:
 
 serve: .venv/ready          ## run everything on this machine
@@ -19,8 +19,13 @@ test: .venv/ready-dev       ## every test; T="tests/unit -k playlist" for some
 	$(BIN)/python -m pytest $(T)
 
 bench: .venv/ready-dev      ## the figures that we publish, measured here
-	@sh tools/test_tools.sh
+	@sh tools/test_tools.sh bench
 	$(BIN)/python -m bench
+
+bench-edge: .venv/ready-dev ## the edge beside its rivals, on a quiet machine: 25 minutes, and docs/figures-edge.md
+	@sh tools/test_tools.sh bench
+	$(BIN)/python -m bench edge_stream edge_parts edge_objects edge_flash edge_three edge_growth origin_flat
+	$(BIN)/python bench/figures.py
 
 check: .venv/ready-dev      ## style, types and the laws of the layers
 	$(BIN)/ruff check src tests tools bench

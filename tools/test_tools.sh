@@ -1,7 +1,11 @@
 #!/bin/sh
-# What the end-to-end tests drive: a browser, ffmpeg, a speaking voice. Installed when we may, else named.
+# What the end-to-end tests drive: a browser, ffmpeg, a speaking voice; with `bench`, also what the benchmarks are run with and
+# against. Installed when we may, else named.
 set -eu
 missing=
+[ "${1:-}" != bench ] || for pair in wrk:wrk nginx:nginx icecast2:icecast2 gcc:gcc taskset:util-linux; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
 for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
