@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rostra.edge.pressure import EASE_S, FEW, MOST, RISE_S, Change, Pressure, Signals
+from rostra.edge.pressure import EASE_S, FEW, MOST, RISE_S, STEP_S, Change, Pressure, Signals
 
 LOOK_S = 0.5
 shares = st.floats(0, 1.2)
@@ -19,12 +19,15 @@ class Edge:
         self.now = 0.0
         self.pressure = Pressure(self.now)
         self.changes: list[Change] = []
+        self.changed_at = float("-inf")
 
     def live(self, measured: Signals, looks: int = 1) -> "Edge":
         for _ in range(looks):
             self.now += LOOK_S
             change = self.pressure.look(measured, self.now)
             if change is not None:
+                assert self.now - self.changed_at >= STEP_S
+                self.changed_at = self.now
                 self.changes.append(change)
         return self
 
@@ -70,7 +73,7 @@ def test_of_two_edges_the_harder_pressed_never_thins_less(
 @given(histories)
 def test_whatever_happened_calm_takes_every_step_back(history: list[tuple[Signals, int]]) -> None:
     edge = Edge().through(history)
-    edge.live(CALM, round((EASE_S + MOST * LOOK_S) / LOOK_S) + 1)
+    edge.live(CALM, round((EASE_S + MOST * STEP_S) / LOOK_S) + 1)
     assert edge.pressure.step == 0
 
 
@@ -92,7 +95,7 @@ def test_a_moment_is_no_pressure_and_a_pause_is_no_relief() -> None:
     for _ in range(50):
         edge.live(STORM, round(RISE_S / LOOK_S) - 1).live(CALM)
     assert edge.steps == []
-    edge.live(STORM, round(RISE_S / LOOK_S) + 3)
+    edge.live(STORM, round((RISE_S + 2 * STEP_S) / LOOK_S) + 1)
     assert edge.steps == [1, 2, 3]
     for _ in range(10):
         edge.live(CALM, round(EASE_S / LOOK_S) - 1).live(STORM)

@@ -19,6 +19,7 @@ class Follower:
     asked: somebody asked for something here since this was last set back.
     busy: reads under way elsewhere; it may not be closed before they end.
     reported: the count last told to the stage.
+    thinned: the step last told with it.
     """
 
     def __init__(self, feed: Feed, ears: Ears, channels: dict[Rendition, Channel]) -> None:
@@ -30,6 +31,7 @@ class Follower:
         self.idle_turns = 0
         self.busy = 0
         self.reported = 0
+        self.thinned = 0
         self.closed = False
         for channel in channels.values():
             channel.in_vain = self.in_vain

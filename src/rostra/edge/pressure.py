@@ -7,8 +7,8 @@ Each step leaves out more than the one before it; none takes anything from who l
     3  newcomers of HLS begin with the low bit rate
 
 A step is taken when any of three signals has stood at its mark for RISE_S, and taken back when all have stood below their lower
-mark for EASE_S; one step at a time. How long a signal has stood does not depend on the step, so of two edges the harder
-pressed one never thins less.
+mark for EASE_S; one step at a time, STEP_S apart, so that each is told and stands on the record. How long a signal has stood
+does not depend on the step, and EASE_S is longer than STEP_S: so of two edges the harder pressed one never thins less.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from typing import Final
 MOST: Final = 3
 RISE_S: Final = 3.0
 EASE_S: Final = 20.0
+STEP_S: Final = 2.5
 FEW: Final = 200
 """With fewer connections there is nothing to spare: what presses then is not the crowd."""
 
+RARER_FROM: Final = 1
 RARER: Final = 5
-"""From the first step on counts are told this many times more rarely."""
+"""Counts are told this many times more rarely."""
 WIDE_FROM: Final = 2
 LOW_FROM: Final = 3
 
@@ -71,16 +73,24 @@ _RISE: Final = (_Mark(0.60, 0.10, 0.70), _Mark(0.75, 0.20, 0.80), _Mark(0.88, 0.
 _EASE: Final = (_Mark(0.45, 0.04, 0.60), _Mark(0.60, 0.10, 0.70), _Mark(0.75, 0.20, 0.80))
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    rise_s: float = RISE_S
+    ease_s: float = EASE_S
+    step_s: float = STEP_S
+
+
 class Pressure:
     """Attributes:
     step: from 0 (nothing is left out) to MOST.
     why: what made it the step it is; "" at 0.
     """
 
-    def __init__(self, now: float, rise_s: float = RISE_S, ease_s: float = EASE_S) -> None:
+    def __init__(self, now: float, patience: Patience = Patience()) -> None:  # noqa: B008 - it is frozen
         self.step = 0
         self.why = ""
-        self._rise_s, self._ease_s = rise_s, ease_s
+        self._patience = patience
+        self._changed_at = float("-inf")
         self._high_since: list[float | None] = [None] * MOST
         self._low_since: list[float | None] = [now] * MOST
 
@@ -90,11 +100,13 @@ class Pressure:
         for at in range(MOST):
             self._high_since[at] = _since(self._high_since[at], bool(reached[at]), now)
             self._low_since[at] = _since(self._low_since[at], not _EASE[at].reached(signals), now)
-        if self.step < MOST and _stood(self._high_since[self.step], now, self._rise_s):
-            self.step, self.why = self.step + 1, reached[self.step]
+        if now - self._changed_at < self._patience.step_s:
+            return None
+        if self.step < MOST and _stood(self._high_since[self.step], now, self._patience.rise_s):
+            self.step, self.why, self._changed_at = self.step + 1, reached[self.step], now
             return Change(self.step, self.why)
-        if self.step and _stood(self._low_since[self.step - 1], now, self._ease_s):
-            self.step -= 1
+        if self.step and _stood(self._low_since[self.step - 1], now, self._patience.ease_s):
+            self.step, self._changed_at = self.step - 1, now
             self.why = self.why if self.step else ""
             return Change(self.step, "the pressure eased")
         return None

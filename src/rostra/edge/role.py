@@ -7,12 +7,14 @@ from collections.abc import Callable
 from rostra.edge import answers
 from rostra.edge.desk import Desk
 from rostra.edge.mp3 import Mp3, RemoteMp3
+from rostra.edge.pressure import Patience
 from rostra.edge.record_source import RecordSource
 from rostra.edge.shelf import Shelf
 from rostra.edge.source import Source
 from rostra.edge.status import Status
 from rostra.edge.streams import Streams
 from rostra.edge.telling import Tell, Telling, to_stage
+from rostra.edge.thinning import Thinning
 from rostra.edge.upstream import Upstream
 from rostra.kernel.clock import Clock
 from rostra.kernel.log import Log
@@ -44,6 +46,7 @@ class EdgeRole:
         tell: Tell | None = None,
         mp3: Mp3 | None = None,
         vitals: Callable[[], str] = str,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         """`name` tells this edge from others: its counts stand under it, also after a restart.
 
@@ -69,6 +72,7 @@ class EdgeRole:
         self._streams = Streams(mp3, settings.door_base, settings.sound_base)
         status = Status(library if source is None else None, self._shelf, self._streams, settings, clock)
         self._desk = Desk(self._shelf, key, self.metrics, self.telling.pass_on, self._streams, status)
+        self._thinning = Thinning(self._desk, self.telling, log, patience)
         self._server: Server | None = None
         self._private: Server | None = None
         self._stop_hearing: Callable[[], None] | None = None
@@ -83,7 +87,11 @@ class EdgeRole:
         self._server = await serve(
             self._desk, shared, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
         )
-        self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self.telling.run())]
+        self._tasks = [
+            asyncio.create_task(self._sweep()),
+            asyncio.create_task(self.telling.run()),
+            asyncio.create_task(self._thinning.run(self._server)),
+        ]
 
     async def stop(self, deadline_s: float) -> None:
         """Those who wait are told to ask again (503, Retry-After: 1); answers under way end, by the deadline."""
@@ -138,7 +146,8 @@ class EdgeRole:
         ]
         text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
         text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
-        return text + self._streams.metrics() + self._source.metrics() + self._counters.metrics("edge") + self._vitals()
+        text += self._thinning.metrics() + self._streams.metrics() + self._source.metrics()
+        return text + self._counters.metrics("edge") + self._vitals()
 
     async def _sweep(self) -> None:
         while True:

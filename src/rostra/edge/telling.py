@@ -6,11 +6,13 @@ import binascii
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from rostra.edge import answers
 from rostra.edge.count import TURN_S
 from rostra.edge.follower import Follower
+from rostra.edge.pressure import RARER, RARER_FROM
 from rostra.edge.shelf import Shelf
 from rostra.edge.upstream import Upstream
 from rostra.kernel.clock import Clock
@@ -31,28 +33,36 @@ Tell = Callable[[SpaceId, bytes], Awaitable[tuple[int, bytes]]]
 class Telling:
     """Attributes:
     every_s: how often; a whole number of turns. More when the edge is under pressure.
+    step, why: what is left out under pressure.
     failed: counter: reports that were not taken. It does no harm: the next one says all.
     """
 
     def __init__(self, name: str, tell: Tell, shelf: Shelf, settings: Settings, clock: Clock, key: str) -> None:
         self.every_s = TURN_S
+        self.step = 0
+        self.why = ""
         self.failed = 0
+        self._since_s = 0.0
         self._name, self._tell, self._shelf, self._settings, self._clock = name, tell, shelf, settings, clock
         self._key = key
         self._passing = 0
 
     async def run(self) -> None:
-        since_s = 0.0
         while True:
             await asyncio.sleep(TURN_S)
-            since_s += TURN_S
+            self._since_s += TURN_S
             followers = [one for one in self._shelf.followers.values() if not one.over]
-            if since_s < self.every_s:
+            if self._since_s < self.every_s:
                 for follower in followers:
                     follower.ears.count(self._clock.monotonic())  # turns are kept, whoever is told of them
                 continue
-            since_s = 0.0
+            self._since_s = 0.0
             await asyncio.gather(*(self._report(follower) for follower in followers))
+
+    def thin(self, step: int, why: str) -> None:
+        """From now on this is left out; it is told with the next turn."""
+        self.step, self.why = step, why
+        self.every_s = self._since_s = TURN_S * (RARER if step >= RARER_FROM else 1)
 
     def pass_on(self, exchange: Exchange, space_id: SpaceId) -> None:
         """POST /s/ID/count: an edge that takes its sound from here says how many listen there."""
@@ -89,13 +99,14 @@ class Telling:
             one_in=settings.beacon_one_in if settings.count_by == "beacon" else 1,
             every_s=self.every_s,
         )
-        if not report.now and not follower.reported:
+        report = replace(report, step=self.step, why=self.why)
+        if not report.now and not follower.reported and report.step == follower.thinned:
             return
         try:
             status, said = await self._tell(follower.space_id, json.dumps(report.to_plain()).encode())
             if status == 200:
                 ears.told(report, *_answer(said), self._clock.monotonic())
-                follower.reported = report.now
+                follower.reported, follower.thinned = report.now, report.step
                 return
         except RostraError:
             pass

@@ -184,6 +184,17 @@ class Counted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Thinned(Event):
+    """An edge is under pressure and leaves out more, or less, than before. `step`: 0 nothing, 1 counts come more rarely, 2
+    newcomers get longer parts, 3 newcomers begin with the low bit rate."""
+
+    type: ClassVar[str] = "thinned"
+    edge: str
+    step: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class StageRestarted(Event):
     """The process that holds the stage came back. `filled_s`: seconds of silence put in so that no time is missing."""
 
@@ -221,7 +232,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
     for one in (
         Scheduled, Edited, Opened, Delayed, WentLive, StageLeft, StageReturned, Ended, Cancelled, SeatInvited,
         LinkRenewed, SeatRemoved, SpeakerJoined, SpeakerLeft, Muted, Unmuted, UnmuteAsked, Speaking, Counted,
-        StageRestarted, DiskLow, DiskFine,
+        Thinned, StageRestarted, DiskLow, DiskFine,
     )
 }  # fmt: skip
 

@@ -54,6 +54,8 @@ class Space:
     count_method: str = ""
     count_error: float = 0.0
     unique_error: float = 0.0
+    thinned: dict[str, int] = field(default_factory=dict)
+    """Edges under pressure, and how much each leaves out (see events.Thinned)."""
     disk_low_minutes: int | None = None
     seq: int = -1
     news: int = -1
@@ -97,7 +99,9 @@ def evolve(space: Space, event: e.Event, at_us: int, seq: int) -> Space:
         case e.StageReturned():
             space = replace(space, break_since_us=None, break_why="")
         case e.Ended():
-            space = _cleared(replace(space, over_us=at_us, reason=event.why, break_since_us=None, speaking=()))
+            space = _cleared(
+                replace(space, over_us=at_us, reason=event.why, break_since_us=None, speaking=(), thinned={})
+            )
         case e.Cancelled():
             space = _cleared(replace(space, over_us=at_us, reason=event.reason, speaking=()))
         case e.Speaking():
@@ -107,6 +111,9 @@ def evolve(space: Space, event: e.Event, at_us: int, seq: int) -> Space:
                 space, count=event.now, peak=event.peak, unique=event.unique, kinds=event.kinds,
                 count_method=event.method, count_error=event.error, unique_error=event.unique_error,
             )  # fmt: skip
+        case e.Thinned():
+            others = {edge: step for edge, step in space.thinned.items() if edge != event.edge}
+            space = replace(space, thinned={**others, event.edge: event.step} if event.step else others)
         case e.DiskLow():
             space = replace(space, disk_low_minutes=event.minutes_left)
         case e.DiskFine():
@@ -118,7 +125,7 @@ def evolve(space: Space, event: e.Event, at_us: int, seq: int) -> Space:
             space = replace(space, seats={**space.seats, event.seat: fresh})
         case _:
             space = _seat_changed(space, event)
-    riding = isinstance(event, e.Speaking | e.Counted | e.Unknown)
+    riding = isinstance(event, e.Speaking | e.Counted | e.Thinned | e.Unknown)
     return replace(space, seq=seq, news=space.news if riding else seq)
 
 

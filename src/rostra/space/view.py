@@ -36,6 +36,7 @@ def public(space: Space, now_us: int) -> dict[str, Any]:
         "counted": space.count_method,
         "count_error": space.count_error,
         "unique_error": space.unique_error,
+        "thinned": max(space.thinned.values(), default=0),
         "seq": space.news,
     }
 

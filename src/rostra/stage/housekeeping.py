@@ -104,6 +104,7 @@ class House:
         counted = self._turnout.due(space, now)
         if counted is not None:
             due.append(counted)
+        due += self._turnout.thinned(space, now)
         if now - self._disk_at >= DISK_EVERY_S:
             self._disk_at = now
             due += self._disk(space, writer)
