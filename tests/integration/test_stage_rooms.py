@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import resource
 import time
 from collections.abc import Awaitable, Callable
@@ -337,6 +338,8 @@ def test_coming_and_going_leaves_nothing_behind(tmp_path: Path) -> None:
         for _ in range(3):
             await come_and_go()
         assert len(asyncio.all_tasks()) <= tasks and len(os.listdir("/proc/self/fd")) <= files + 1
+        received = re.search(r'rostra_stage_packets_total\{fate="received"\} (\d+)', one.role.metrics())
+        assert received is not None and int(received[1]) > 0  # of speakers who are gone
 
     run(tmp_path, test)
 

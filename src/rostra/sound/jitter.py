@@ -14,7 +14,7 @@ position back, so the delay cannot grow beyond the target, whatever is lost.
 
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from rostra.sound import opus_packet
@@ -92,6 +92,11 @@ class Counters:
     skipped: int = 0
     stretched: int = 0
     restarts: int = 0
+
+    def take(self, other: "Counters") -> None:
+        """Count what `other` counted too."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
 
 @dataclass(frozen=True, slots=True, order=True)

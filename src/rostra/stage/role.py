@@ -26,7 +26,7 @@ from rostra.space import commands as c
 from rostra.space.count import parse_report
 from rostra.space.states import STAGE_UP
 from rostra.space.view import public
-from rostra.stage import asked
+from rostra.stage import arrivals, asked
 from rostra.stage.ice import host_addresses, ice_servers
 from rostra.stage.ports import Broadcasting
 from rostra.stage.registry import Registry
@@ -110,7 +110,9 @@ class StageRole:
             ("dropped_datagrams", "gauge", "Datagrams dropped at full sockets, of speakers present.", dropped),
         ]
         own = "".join(family(f"rostra_stage_{name}", kind, meaning, [(None, n)]) for name, kind, meaning, n in rows)
-        return own + self._broadcasting.metrics() + self._vitals()
+        gone = [counters.packets_of_gone, *(loop.sessions.packets_of_gone for loop in loops)]
+        packets = arrivals.metrics(gone, (session.chair.voice.jitter for session in chairs), self._clock.monotonic())
+        return own + packets + self._broadcasting.metrics() + self._vitals()
 
     async def _route(self, request: Request) -> Response:
         match request.path.strip("/").split("/"):

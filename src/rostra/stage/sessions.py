@@ -10,6 +10,7 @@ from rostra.kernel.errors import Overloaded
 from rostra.kernel.ids import SeatId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
+from rostra.sound import jitter
 from rostra.stage import sdp
 from rostra.stage.peer import Peer, PeerState
 from rostra.stage.room import Chair, Room
@@ -28,6 +29,7 @@ class Sessions:
         self.by_id: dict[str, Session] = {}
         self.begun_total = 0
         self.failed_total = 0
+        self.packets_of_gone = jitter.Counters()
         self._room, self._settings, self._clock, self._log, self._nudge = room, settings, clock, log, nudge
         self._why_left: dict[SeatId, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -99,6 +101,7 @@ class Sessions:
             return
         session.let_go = True
         session.why = session.why or why
+        self.packets_of_gone.take(session.chair.voice.jitter.counters)
         self.by_id.pop(session.id, None)
         if self._room.chairs.get(session.seat) is session.chair:
             del self._room.chairs[session.seat]

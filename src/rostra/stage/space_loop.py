@@ -9,7 +9,7 @@ If any of the three fails, the Space's stage is taken down and begun anew from i
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from rostra.kernel.clock import Clock, iso
@@ -17,6 +17,7 @@ from rostra.kernel.errors import Overloaded, PeerError, Refused, RostraError, Un
 from rostra.kernel.ids import SeatId, SpaceId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
+from rostra.sound import jitter
 from rostra.sound.renditions import FRAME, RATE
 from rostra.space import commands as c
 from rostra.space import events as e
@@ -52,6 +53,7 @@ class Counters:
     restarts: int = 0
     commands: int = 0
     refused: int = 0
+    packets_of_gone: jitter.Counters = field(default_factory=jitter.Counters)
 
 
 class SpaceLoop:
@@ -362,4 +364,6 @@ class SpaceLoop:
         self._counters.sessions += self.sessions.begun_total
         self._counters.sessions_failed += self.sessions.failed_total
         await asyncio.gather(self.sessions.close("restart"), self._stop_programme())
+        self._counters.packets_of_gone.take(self.sessions.packets_of_gone)
+        self.sessions.packets_of_gone = jitter.Counters()
         await self._writer.close()
