@@ -68,10 +68,12 @@ class RadioRole:
             await asyncio.wait((sweeping,))
         while self._tuners:
             self._let_go(next(iter(self._tuners)))
-        if self._server is not None:
-            await self._server.drain(deadline_s)
-        if self._stop_hearing is not None:
-            self._stop_hearing()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.drain(deadline_s)
+        stop_hearing, self._stop_hearing = self._stop_hearing, None
+        if stop_hearing is not None:
+            stop_hearing()
         under_way = [*self._opening.values(), *self._making.values()]
         for task in under_way:
             task.cancel()

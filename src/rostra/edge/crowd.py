@@ -134,6 +134,10 @@ class Crowd:
         number = self.number
         self.number = number + 1
         self._ring.append(data)
+        if self._rounds and number - self._rounds[0].number >= RING_PARTS:
+            # The loop is that far behind: what it could not write in time is left out, rather than waiting without end.
+            self._tally.parts_skipped += self.listeners - self.behind
+            return
         groups, self._groups = self._groups, {}
         for old in groups.values():
             if not old.members:

@@ -30,6 +30,7 @@ _HEAD: Final = struct.Struct("<8sBBHIhB")
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SHAPE: Final = Rendition.OPUS.shape
 _HEAD_PAGES: Final = 2
+_COMMENT_BYTES_MOST: Final = 8000  # two of them fit on a page
 
 
 def serial_of(space_id: SpaceId) -> int:
@@ -84,7 +85,9 @@ def checksum(page_bytes: bytes) -> int:
 
 def _tags(comments: Sequence[tuple[str, str]]) -> bytes:
     """RFC 7845, 5.2: the vendor, then NAME=text, each with its length."""
-    lines = [f"{name}={text}".encode() for name, text in comments]
+    lines = [
+        f"{name}={text}".encode()[:_COMMENT_BYTES_MOST].decode("utf-8", "ignore").encode() for name, text in comments
+    ]
     parts = [b"OpusTags", _counted(b"Rostra"), struct.pack("<I", len(lines)), *map(_counted, lines)]
     return b"".join(parts)
 
