@@ -10,6 +10,7 @@ from rostra.app.place import Place, settings_of
 from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log, write_to_stderr
 from rostra.kernel.settings import Settings, role_of
+from rostra.wire.secure import certificate_of
 
 
 def edge(data: Path, upstream: str, *, host: str | None, port: int, as_json: bool, debug: bool) -> None:
@@ -30,6 +31,7 @@ def edge(data: Path, upstream: str, *, host: str | None, port: int, as_json: boo
     if settings.address("edge")[1] != port:
         raise Fault(f"Port {port} is too high for an edge.", "Choose one up to 65532.")
     write_to_stderr("debug" if debug else settings.log_level)
+    certificate_of(settings.tls_certificate, settings.tls_key)
     with place.locked() as lock:
         asyncio.run(_run(place, settings, upstream, lock, as_json, debug))
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,10 @@ class Place:
 
 
 def settings_of(place: Place, **override: Any) -> settings.Settings:
-    return settings.load(place.settings_file, **override)
+    """Paths in the file are taken from the data directory."""
+    found = settings.load(place.settings_file, **override)
+    chain, key = (str(place.data / path) if path else "" for path in (found.tls_certificate, found.tls_key))
+    return replace(found, tls_certificate=chain, tls_key=key)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -12,6 +12,7 @@ from rostra.app.talk import ask
 from rostra.kernel.errors import Fault, Unavailable
 from rostra.kernel.log import Log, write_to_stderr
 from rostra.kernel.settings import ROLES, Settings
+from rostra.wire.secure import certificate_of
 
 
 def serve(data: Path, *, host: str | None, port: int | None, as_json: bool, debug: bool) -> None:
@@ -24,6 +25,7 @@ def serve(data: Path, *, host: str | None, port: int | None, as_json: bool, debu
     place.prepare()
     settings = settings_of(place, host=host, port=port)
     write_to_stderr("debug" if debug else settings.log_level)
+    certificate_of(settings.tls_certificate, settings.tls_key)
     log = Log("serve")
     with place.locked() as lock:
         asyncio.run(_run(place, settings, log, lock, as_json, debug))

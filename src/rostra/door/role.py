@@ -20,6 +20,7 @@ from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.timeline.ports import Library
 from rostra.wire.http1 import Limits, Prepared, Request, Response
+from rostra.wire.secure import certificate_of
 from rostra.wire.server import Counters, Exchange, Server, awaiting, refusal, serve
 
 _READ: Final = ("GET", "HEAD")
@@ -68,7 +69,8 @@ class DoorRole:
     async def start(self, sockets: list[socket.socket]) -> None:
         """Serve on these sockets. The list of Spaces fills in the background; their own pages are there at once."""
         self._deaf = self._library.hear(self._heard)
-        self._server = await serve(self._handle, sockets, Limits(), self._counters, self._log)
+        secure = certificate_of(self._settings.tls_certificate, self._settings.tls_key)
+        self._server = await serve(self._handle, sockets, Limits(), self._counters, self._log, secure=secure)
         self._reading = asyncio.create_task(self._listing.read(), name="listing")
 
     async def stop(self, deadline_s: float) -> None:

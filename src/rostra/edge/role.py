@@ -24,6 +24,7 @@ from rostra.space.count import REPORT_BYTES_MOST
 from rostra.timeline.ports import Library
 from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Limits
+from rostra.wire.secure import certificate_of
 from rostra.wire.server import Counters, Server, serve
 
 SWEEP_EVERY_S = 10.0
@@ -62,6 +63,7 @@ class EdgeRole:
         self._clock = clock
         self._log = log
         self._key = key
+        self._tls = settings.tls_certificate, settings.tls_key
         self._name = name
         self._vitals = vitals
         self._shelf = Shelf(self._source, clock, log, settings.window_s)
@@ -85,7 +87,13 @@ class EdgeRole:
         self._private = await serve(self._desk, private, _PRIVATE_LIMITS, Counters(), self._log)
         shared = [one for one in sockets if one.family != socket.AF_UNIX]
         self._server = await serve(
-            self._desk, shared, _LIMITS, self._counters, self._log, headers=(answers.CORS, answers.EXPOSE)
+            self._desk,
+            shared,
+            _LIMITS,
+            self._counters,
+            self._log,
+            headers=(answers.CORS, answers.EXPOSE),
+            secure=certificate_of(*self._tls),
         )
         self._tasks = [
             asyncio.create_task(self._sweep()),

@@ -32,6 +32,12 @@ class Settings:
         "", "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT."
     )
     sound_url: str = _setting("", "How players reach the edge (any host or CDN). Empty: the door's host, one port up.")
+    tls_certificate: str = _setting(
+        "",
+        "For small installations without a front: door and edge speak TLS with this certificate (PEM, the whole chain). A path below "
+        "the data directory, or an absolute one; renewed files are taken up as they are.",
+    )
+    tls_key: str = _setting("", "The key of the certificate (PEM, without a password).")
     edges: int = _setting(
         0, "Processes that serve sound, side by side on the edge's port. 0: one per core but one, at least one.", 0, 64
     )
@@ -78,11 +84,11 @@ class Settings:
 
     @property
     def door_base(self) -> str:
-        return self.public_url.rstrip("/") or f"http://{_in_url(self.host)}:{self.port}"
+        return self.public_url.rstrip("/") or f"{self._scheme}://{_in_url(self.host)}:{self.port}"
 
     @property
     def sound_base(self) -> str:
-        return self.sound_url.rstrip("/") or f"http://{_in_url(self.host)}:{self.port + 1}"
+        return self.sound_url.rstrip("/") or f"{self._scheme}://{_in_url(self.host)}:{self.port + 1}"
 
     def address(self, role: str) -> tuple[str, int]:
         """Where a role listens. Control, stage and radio never face outward: they stay on loopback whatever `host` says."""
@@ -95,6 +101,10 @@ class Settings:
         edges = self.edges or max(1, len(os.sched_getaffinity(0)) - 1)
         further = [f"edge-{number}" for number in range(2, edges + 1)]
         return tuple(name for role in ROLES for name in ((role, *further) if role == "edge" else (role,)))
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.tls_certificate else "http"
 
     @property
     def on_loopback(self) -> bool:

@@ -64,7 +64,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.number = server.admit(self)
         # The transport then tries each write at once, and says so if the kernel does not take it whole.
-        self._transport.set_write_buffer_limits(high=0)
+        # With TLS a limit of 0 would say so of nothing, too.
+        self._transport.set_write_buffer_limits(high=int(server.secure), low=0)
         if server.draining:
             self._transport.close()
         elif server.counters.open > server.connections_most:
@@ -364,7 +365,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.write(whole)
-            transport.write_eof()
+            if transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()  # TLS has no half-closed state, and waits for the other side's goodbye by itself
 
     def _end(self) -> None:
         """Close once what was written is gone."""

@@ -20,6 +20,7 @@ from rostra.wire.counters import Counters
 from rostra.wire.exchange import Exchange, Stream
 from rostra.wire.http1 import Limits, Request, Response, date_line
 from rostra.wire.pieces import send_pieces
+from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
 
 __all__ = ["Counters", "Exchange", "Handler", "Server", "Stream", "awaiting", "connections_allowed", "refusal", "serve"]
 
@@ -48,6 +49,7 @@ class Server:
         self.refusals_most = max(16, min(256, self.connections_most // 16))
         self.refusing = 0
         self.draining = False
+        self.secure = False
         self.known: dict[bytes, Request] = {}
         self.lasting: dict[bytes, tuple[bytes, Callable[[int], None]]] = {}
         self.repeated: bytes | None = None
@@ -64,10 +66,15 @@ class Server:
         self._tick()
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
 
-    async def listen(self, sockets: list[socket.socket]) -> None:
+    async def listen(self, sockets: list[socket.socket], secure: Certificate | None = None) -> None:
+        tls: dict[str, Any] = {}
+        self.secure = secure is not None
+        if secure is not None:
+            tls = {"ssl": secure.context, "ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+            self.spawn(self._renew(secure))
         for one in sockets:
             listen = self.loop.create_unix_server if one.family == socket.AF_UNIX else self.loop.create_server
-            server = await listen(lambda: Connection(self), sock=one, backlog=_BACKLOG)
+            server = await listen(lambda: Connection(self), sock=one, backlog=_BACKLOG, **tls)
             self._listening.append(server)
 
     async def drain(self, deadline_s: float) -> None:
@@ -134,6 +141,12 @@ class Server:
         if self._log is not None:
             self._log.error("a handler failed", trace=error, method=request.method)
 
+    async def _renew(self, secure: Certificate) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if secure.renewed() and self._log is not None:
+                self._log.info("a renewed certificate is in use")
+
     def _connections(self) -> list[Connection]:
         return [connection for part in self._slices for connection in part]
 
@@ -164,15 +177,17 @@ async def serve(
     log: Log | None = None,
     sweep_s: float = 1.0,
     headers: Sequence[tuple[str, str]] = (),
+    secure: Certificate | None = None,
 ) -> Server:
     """Answer on sockets that are bound already.
 
     Args:
         sweep_s: how exactly deadlines are kept.
         headers: go with the answers that the server gives by itself (400, 408, 431, 503, …).
+        secure: speak TLS.
     """
     server = Server(handler, limits, counters, log, sweep_s, Canned(headers))
-    await server.listen(sockets)
+    await server.listen(sockets, secure)
     return server
 
 
