@@ -6,7 +6,7 @@ missing=
 [ "${1:-}" != bench ] || for pair in wrk:wrk nginx:nginx icecast2:icecast2 gcc:gcc taskset:util-linux; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox; do
+for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox turnserver:coturn faketime:faketime; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0
