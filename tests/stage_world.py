@@ -109,14 +109,18 @@ class World:
     async def guest(self, space: str, host: str, name: str = "Bo") -> str:
         return str((await self.command(space, host, type="invite", name=name)).json()["token"])
 
-    async def offer(self, hz: float = 440, *, only_sends: bool = False) -> RTCPeerConnection:
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    async def offer(
+        self, hz: float = 440, *, only_sends: bool = False, reach: RTCConfiguration | None = None
+    ) -> RTCPeerConnection:
+        connection = RTCPeerConnection(reach or RTCConfiguration(iceServers=[]))
         connection.addTransceiver(Tone(hz), direction="sendonly" if only_sends else "sendrecv")
         await connection.setLocalDescription(await connection.createOffer())
         return connection
 
-    async def join(self, space: str, token: str, hz: float = 440, *, whip: bool = False) -> Speaker:
-        connection = await self.offer(hz, only_sends=whip)
+    async def join(
+        self, space: str, token: str, hz: float = 440, *, whip: bool = False, reach: RTCConfiguration | None = None
+    ) -> Speaker:
+        connection = await self.offer(hz, only_sends=whip, reach=reach)
         answer = await self.http.post(
             f"/s/{space}/{'whip' if whip else 'stage'}",
             content=connection.localDescription.sdp,
