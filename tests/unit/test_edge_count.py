@@ -114,7 +114,7 @@ def test_a_named_player_is_one_on_whatever_connection() -> None:
     report = ears.report("e", 0.1)
     assert report.kinds == {"web": 1}
     assert report.unique is not None and report.unique.estimate() == 1
-    assert report.named is not None and len(report.named.marks) == 1
+    assert len(report.named["web"].starts) == 1
 
 
 def test_who_only_goes_on_is_no_new_listener() -> None:
@@ -170,7 +170,7 @@ def test_the_key_is_its_own_until_the_stage_gives_one_and_nobody_is_lost_or_doub
     assert after.unique is not None and after.unique.estimate() == 2
     other.web.add("tab")
     other.told(other.report("o", 0.1), KEY, False, 0.1)
-    assert other.report("o", 0.2).named == after.named != before.named
+    assert other.report("o", 0.2).named == after.named and after.named["web"] != before.named["web"]
 
 
 def test_beacons_stand_for_all_where_they_count() -> None:

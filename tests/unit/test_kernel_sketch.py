@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rostra.kernel.sketch import BYTES_MOST, ERROR, EXACT_MOST, Mark, Sample, Sketch, overlap
+from rostra.kernel.sketch import BYTES_MOST, ERROR, EXACT_MOST, SAMPLE_MOST, Mark, Sample, Sketch, overlaps
 
 MARKS = st.integers(0, 2**64 - 1)
 
@@ -96,36 +96,35 @@ def test_only_who_has_the_key_foresees_a_mark() -> None:
     assert not {one(name) for name in names} & {two(name) for name in names}
 
 
-def test_what_several_have_seen_is_counted_off_where_it_is_sure() -> None:
-    marks = crowd(4500, 11)
-    assert overlap([]) == overlap([Sample(marks)]) == (0, 0.0)
-    assert overlap([Sample(marks[:2000]), Sample(marks[1500:3500]), Sample(marks[3000:])]) == (1000, 0.0)
+def test_what_several_have_seen_is_found_in_samples() -> None:
+    marks = crowd(3500, 11)
+    assert overlaps([]) == ([], 0.0)
+    parts = [Sample(marks[:1500]), Sample(marks[1000:2500]), Sample(marks[2200:]), Sample(marks[:100])]
+    assert overlaps(parts) == ([0, 500, 300, 100], 0.0)
     large = crowd(24_000, 12)
-    assert overlap([Sample(large[:12_000]), Sample(large[12_000:])]) == (0, 0.0)
-    twice, error = overlap([Sample(large[:18_000]), Sample(large[12_000:])])
-    assert 0 < error < 0.1 * 6000 and abs(twice - 6000) < 3 * error
+    assert overlaps([Sample(large[:12_000]), Sample(large[12_000:])]) == ([0, 0], 0.0)
+    (none, twice), error = overlaps([Sample(large[:18_000]), Sample(large[12_000:])])
+    assert none == 0 < error < 0.1 * 6000 and abs(twice - 6000) < 3 * error
 
 
 @given(st.lists(st.sets(MARKS, max_size=40), max_size=4))
 def test_small_sets_share_what_they_share(sets: list[set[int]]) -> None:
-    everybody = len(set().union(*sets))
-    assert overlap([Sample.from_bytes(Sample(one).to_bytes()) for one in sets]) == (
-        sum(map(len, sets)) - everybody,
-        0.0,
-    )
+    shared, error = overlaps([Sample.from_bytes(Sample(one).to_bytes()) for one in sets])
+    starts = [{mark >> 24 for mark in one} for one in sets]
+    assert (sum(shared), error) == (sum(map(len, starts)) - len(set().union(*starts)), 0.0)
 
 
 def test_a_sample_is_bounded_and_what_is_none_is_refused() -> None:
-    sample = Sample(crowd(50_000, 1))
-    assert len(sample.marks) <= EXACT_MOST < 2 * len(sample.marks) and sample.level == 5
+    sample = Sample(crowd(40_000, 1))
+    assert len(sample.starts) <= SAMPLE_MOST < 2.5 * len(sample.starts) and sample.level == 5
     assert Sample.from_bytes(sample.to_bytes()) == sample
     for data in (
         b"",
         b"S1",
         b"S1\x00123",
-        b"S1\x01" + b"\xff" * 8,
+        b"S1\x01" + b"\xff" * 5,
         b"S1\x29",
-        b"S1\x00" + bytes(8 * EXACT_MOST + 8),
+        b"S1\x00" + bytes(5 * SAMPLE_MOST + 5),
         b"E1",
     ):
         with pytest.raises(ValueError):

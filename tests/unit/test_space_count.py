@@ -5,15 +5,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rostra.kernel.errors import PeerError
-from rostra.kernel.sketch import EXACT_MOST, Sample, Sketch
+from rostra.kernel.sketch import EXACT_MOST, SAMPLE_MOST, Sample, Sketch
 from rostra.space.count import KINDS, REPORT_BYTES_MOST, Report, method_in_words, parse_report, sampling_error
 from rostra.space.events import Counted, from_json
 
-WHOLE = Report("edge", {"web": 3}, key=bytes(16), unique=Sketch([1, 2]), named=Sample([1])).to_plain()
+WHOLE = Report("edge", {"web": 3}, key=bytes(16), unique=Sketch([1, 2]), named={"web": Sample([1])}).to_plain()
 
 
 @given(
@@ -22,14 +22,17 @@ WHOLE = Report("edge", {"web": 3}, key=bytes(16), unique=Sketch([1, 2]), named=S
     st.none() | st.lists(st.integers(0, 2**64 - 1), max_size=5),
 )
 def test_a_report_arrives_as_it_was_sent(kinds: dict[str, int], key: bytes, marks: list[int] | None) -> None:
-    unique, named = (None, None) if marks is None else (Sketch(marks), Sample(marks))
+    unique = None if marks is None else Sketch(marks)
+    named = {kind: Sample(marks or ()) for kind in kinds}
     report = Report("edge-2", kinds, key=key, unique=unique, named=named)
     assert parse_report(json.loads(json.dumps(report.to_plain()))) == report
 
 
 def test_the_longest_report_fits() -> None:
-    marks = range(2**63, 2**63 + EXACT_MOST)
-    report = Report("x" * 100, dict.fromkeys(KINDS, 10**7), key=bytes(16), unique=Sketch(marks), named=Sample(marks))
+    marks, sample = range(2**63, 2**63 + EXACT_MOST), Sample(number << 24 for number in range(SAMPLE_MOST))
+    report = Report(
+        "x" * 100, dict.fromkeys(KINDS, 10**7), key=bytes(16), unique=Sketch(marks), named=dict.fromkeys(KINDS, sample)
+    )
     assert len(json.dumps(report.to_plain())) < REPORT_BYTES_MOST
 
 
@@ -44,7 +47,7 @@ def test_the_longest_report_fits() -> None:
         {"every_s": 0}, {"every_s": 61}, {"every_s": float("nan")}, {"every_s": True}, {"every_s": "2"},
         {"key": "short"}, {"key": base64.b64encode(bytes(15)).decode()}, {"key": 7}, {"key": "ü"},
         {"unique": "no base64!"}, {"unique": ""}, {"unique": 7}, {"unique": {}}, {"unique": base64.b64encode(b"H1junk").decode()},
-        {"named": base64.b64encode(b"S1\x00" + bytes(8 * EXACT_MOST + 8)).decode()},
+        {"named": []}, {"named": {"hls": None}}, {"named": {"web": "junk"}}, {"named": {"web": base64.b64encode(b"S1\x01" + b"\xff" * 5).decode()}},
     ],
 )  # fmt: skip
 def test_what_no_edge_can_have_sent_is_refused_with_a_sentence(wrong: dict[str, Any]) -> None:
@@ -60,6 +63,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from(sorted(WHOLE)), JSON))
 def test_any_json_is_a_report_or_a_refusal(plain: dict[str, Any]) -> None:
     try:

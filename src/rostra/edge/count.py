@@ -157,25 +157,20 @@ class Ears:
 
     def kinds(self, now: float) -> dict[str, int]:
         """The same by kind: each ear in the first kind that it belongs to."""
-        self._take_in(now)
-        seen: set[int] = set()
-        kinds: dict[str, int] = {}
-        for kind in KINDS:
-            before = len(seen)
-            seen.update(*self._turns[kind])
-            if len(seen) > before:
-                kinds[kind] = len(seen) - before
-        return kinds
+        return {kind: len(ears) for kind, ears in self._present(now).items()}
 
     def report(self, edge: str, now: float, *, method: str = EDGE, one_in: int = 1, every_s: float = TURN_S) -> Report:
         """What to tell the stage. By the beacon's method, who said "here" stands for all, and no other request counts."""
-        kinds, named = self.kinds(now), self._names(KINDS if method == EDGE else (BEACON,))
+        present = self._present(now)
         if method == BEACON:
-            kinds = {"web": len(named) * one_in} if named else {}
+            here = set[int]().union(*self._turns[BEACON])
+            present = {"web": here} if here else {}
+        kinds = {kind: len(ears) * one_in for kind, ears in present.items()}
+        named = {kind: Sample(marks) for kind, ears in present.items() if (marks := {ear for ear in ears if ear >= 0})}
         seen, unique = self._seen[method], None
         if now - self._told_at >= UNIQUE_EVERY_S and seen != self._told:
             unique = seen.copy()
-        return Report(edge, kinds, method, one_in, every_s, self.key, unique, Sample(named) if named else None)
+        return Report(edge, kinds, method, one_in, every_s, self.key, unique, named)
 
     def told(self, report: Report, key: bytes, again: bool, now: float) -> None:
         """The stage has taken this report.
@@ -192,12 +187,17 @@ class Ears:
         elif report.unique is not None:
             self._told, self._told_at = report.unique, now
 
-    def _names(self, kinds: Iterable[str]) -> set[int]:
-        """The marks of the window: ears without a name are kept as negative numbers."""
-        window: set[int] = set()
-        for kind in kinds:
-            window.update(*self._turns[kind])
-        return {ear for ear in window if ear >= 0}
+    def _present(self, now: float) -> dict[str, set[int]]:
+        """The ears of the window by kind: marks, and as negative numbers those without a name. No kind that has none."""
+        self._take_in(now)
+        seen: set[int] = set()
+        present: dict[str, set[int]] = {}
+        for kind in KINDS:
+            ears = set[int]().union(*self._turns[kind]) - seen
+            if ears:
+                present[kind] = ears
+                seen |= ears
+        return present
 
     def _rekey(self, key: bytes) -> None:
         self.key = key

@@ -12,13 +12,14 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 P: Final = 14
 ERROR: Final = 1.04 / math.sqrt(1 << P)
 """Standard error of the estimate beyond EXACT_MOST: 0.81 %."""
 EXACT_MOST: Final = 2048
+SAMPLE_MOST: Final = 1536
 BYTES_MOST: Final = 18_000
 """Of `to_bytes`, whatever was added."""
 
@@ -26,7 +27,9 @@ _REGISTERS: Final = 1 << P
 _BITS: Final = 64 - P
 _RANK_MOST: Final = _BITS + 1
 _EXACT, _DENSE, _SAMPLE = b"E1", b"H1", b"S1"
-_LEVEL_MOST: Final = 40
+_KEPT: Final = 40
+_KEPT_OFF: Final = 64 - _KEPT
+_LEVEL_MOST: Final = 24
 
 
 class Mark:
@@ -144,56 +147,67 @@ _TAIL: Final = (1 << _BITS) - 1
 
 
 class Sample:
-    """Of a set of marks those that begin with `level` zero bits, where level is the least at which EXACT_MOST suffice.
+    """Of a set of marks those that begin with `level` zero bits, where level is the least at which SAMPLE_MOST suffice.
 
-    The same listeners are in every sample that may hold them; so what several sets share shows in their samples.
+    The same listeners are in every sample that may hold them; so what several sets share shows in their samples. Of each
+    mark the first 40 bits are kept: that two listeners here have the same is out of the question.
     """
 
-    __slots__ = ("level", "marks")
+    __slots__ = ("level", "starts")
 
-    def __init__(self, marks: Iterable[int], level: int = 0) -> None:
-        self.level = level
-        self.marks = _beginning(frozenset(marks), level)
-        while len(self.marks) > EXACT_MOST:
+    def __init__(self, marks: Iterable[int]) -> None:
+        self.level = 0
+        self.starts = frozenset(mark >> _KEPT_OFF for mark in marks)
+        while len(self.starts) > SAMPLE_MOST:
             self.level += 1
-            self.marks = _beginning(self.marks, self.level)
+            self.starts = self.at(self.level)
+
+    def at(self, level: int) -> frozenset[int]:
+        """The sample of a higher level."""
+        limit = 1 << (_KEPT - level)
+        return frozenset(start for start in self.starts if start < limit) if level else self.starts
 
     def to_bytes(self) -> bytes:
-        return _SAMPLE + bytes([self.level]) + b"".join(mark.to_bytes(8) for mark in sorted(self.marks))
+        return _SAMPLE + bytes([self.level]) + b"".join(start.to_bytes(_KEPT // 8) for start in sorted(self.starts))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Sample":
         """Raises ValueError for what `to_bytes` cannot have made."""
-        level, rest = data[2:3], data[3:]
-        if data[:2] != _SAMPLE or not level or level[0] > _LEVEL_MOST or len(rest) % 8 or len(rest) > 8 * EXACT_MOST:
+        level, rest, size = data[2:3], data[3:], _KEPT // 8
+        if (
+            data[:2] != _SAMPLE
+            or not level
+            or level[0] > _LEVEL_MOST
+            or len(rest) % size
+            or len(rest) > size * SAMPLE_MOST
+        ):
             raise ValueError("not a sample")
-        marks = {int.from_bytes(rest[at : at + 8]) for at in range(0, len(rest), 8)}
-        sample = cls(marks, level[0])
-        if len(sample.marks) != len(marks):
+        sample = cls(())
+        sample.level = level[0]
+        sample.starts = frozenset(int.from_bytes(rest[at : at + size]) for at in range(0, len(rest), size))
+        if sample.at(sample.level) != sample.starts:
             raise ValueError("marks that this sample cannot hold")
         return sample
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sample) and (self.level, self.marks) == (other.level, other.marks)
+        return isinstance(other, Sample) and (self.level, self.starts) == (other.level, other.starts)
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def overlap(samples: Iterable[Sample]) -> tuple[int, float]:
-    """How many too many a sum over these sets is because some are in several; and the standard error of that number.
+def overlaps(samples: Sequence[Sample]) -> tuple[list[int], float]:
+    """For each of these sets how many of it are in one before it; and the standard error of the sum of that.
 
     Exact while all samples are whole sets; and where there is no overlap, none is found, however large the sets.
     """
-    several = list(samples)
-    level = max((one.level for one in several), default=0)
-    shares = [_beginning(one.marks, level) for one in several]
-    twice = sum(map(len, shares)) - len(frozenset().union(*shares))
-    return twice << level, math.sqrt((twice << level) * ((1 << level) - 1))
-
-
-def _beginning(marks: frozenset[int], level: int) -> frozenset[int]:
-    limit = 1 << (64 - level)
-    return frozenset(mark for mark in marks if mark < limit) if level else marks
+    level = max((one.level for one in samples), default=0)
+    before: set[int] = set()
+    shared: list[int] = []
+    for sample in samples:
+        starts = sample.at(level)
+        shared.append(len(starts & before) << level)
+        before |= starts
+    return shared, math.sqrt(sum(shared) * ((1 << level) - 1))
 
 
 def _sigma(x: float) -> float:

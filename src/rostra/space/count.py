@@ -39,7 +39,7 @@ class Report:
         key: what the marks in the sketches were made with.
         unique: everybody it has seen so far; None where nothing changed since the last report.
         step, why: what the edge leaves out under pressure (events.Thinned).
-        named: of those now here who named themselves, so that who is seen by two edges counts once.
+        named: of those now here who named themselves, by kind, so that who is seen by two edges counts once.
     """
 
     edge: str
@@ -49,7 +49,7 @@ class Report:
     every_s: float = 2.0
     key: bytes = b""
     unique: Sketch | None = None
-    named: Sample | None = None
+    named: dict[str, Sample] = field(default_factory=dict)
     step: int = 0
     why: str = ""
 
@@ -67,7 +67,7 @@ class Report:
             "every_s": self.every_s,
             "key": base64.b64encode(self.key).decode(),
             "unique": _text(self.unique),
-            "named": _text(self.named),
+            "named": {kind: _text(sample) for kind, sample in self.named.items()},
             "step": self.step,
             "why": self.why,
         }
@@ -90,11 +90,14 @@ def parse_report(plain: dict[str, Any]) -> Report:
     marked_with = _bytes(key)
     if len(marked_with) not in (0, KEY_BYTES):
         raise _cannot(f"The key of a count has {KEY_BYTES} bytes.")
-    unique, named = _read(plain.get("unique"), Sketch.from_bytes), _read(plain.get("named"), Sample.from_bytes)
+    unique, named = _read(plain.get("unique"), Sketch.from_bytes), plain.get("named", {})
+    if not isinstance(named, dict) or not set(named) <= set(kinds):
+        raise _cannot("A count has samples of the kinds that it counts.")
+    samples = {kind: sample for kind, text in named.items() if (sample := _read(text, Sample.from_bytes)) is not None}
     step, why = plain.get("step", 0), plain.get("why", "")
     if not _whole(step, 0) or step > _STEP_MOST or not isinstance(why, str) or len(why) > _NAME_MOST:
         raise _cannot(f"A count says with a step from 0 to {_STEP_MOST} what its edge leaves out, and why.")
-    return Report(edge, dict(kinds), method, one_in, float(every_s), marked_with, unique, named, step, why)
+    return Report(edge, dict(kinds), method, one_in, float(every_s), marked_with, unique, samples, step, why)
 
 
 @dataclass(frozen=True, slots=True)

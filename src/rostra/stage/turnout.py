@@ -9,8 +9,8 @@ import math
 from collections import deque
 from typing import Final
 
-from rostra.kernel.sketch import Sketch, overlap
-from rostra.space.count import EDGE, Report, Tally, method_in_words, sampling_error
+from rostra.kernel.sketch import Sketch, overlaps
+from rostra.space.count import EDGE, KINDS, Report, Tally, method_in_words, sampling_error
 from rostra.space.events import Counted, Thinned
 from rostra.space.space import Space
 
@@ -134,9 +134,10 @@ class Turnout:
         for report in here:
             for kind, count in report.kinds.items():
                 kinds[kind] = kinds.get(kind, 0) + count
-        named = [one.named for one in here if one.named is not None and one.key == self.key]
-        twice, twice_error = overlap(named)
-        _take_off(kinds, twice * self._one_in)
+        named = [(kind, one.named[kind]) for kind in KINDS for one in here if kind in one.named and one.key == self.key]
+        twice, twice_error = overlaps([sample for _, sample in named])
+        for (kind, _), off in zip(named, twice, strict=True):
+            kinds[kind] = max(0, kinds[kind] - off * self._one_in)
         count = sum(kinds.values())
         unique = self._seen.estimate() * self._one_in
         self._tally = Tally(
@@ -151,12 +152,3 @@ class Turnout:
 
 def _stale_at(report: Report, at: float) -> float:
     return at + MISSED * report.every_s + 1
-
-
-def _take_off(kinds: dict[str, int], twice: int) -> None:
-    """Take so many off, from each kind by its share."""
-    left = sum(kinds.values())
-    for kind, count in kinds.items():
-        share = twice * count // left if left else 0
-        kinds[kind] = count - share
-        left, twice = left - count, twice - share
