@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -468,6 +469,28 @@ def test_a_full_server_says_so_and_those_inside_are_untouched() -> None:
             writer.close()
 
     run(test, Limits(connections=3))
+
+
+def test_idle_connections_cannot_keep_a_full_server_from_saying_so_to_others() -> None:
+    async def test(bench: Bench) -> None:
+        inside = await bench.connect()
+        await bench.until(lambda: bench.counters.open == 1)
+        idle = [await bench.connect() for _ in range(bench.server.refusals_most)]
+        await bench.until(lambda: bench.server.refusing == bench.server.refusals_most)
+        # All at once: there is no room to tell one more, and nobody has had his time yet.
+        with suppress(ConnectionError):
+            assert await bench.ask(GET % b"/hello") == b""
+        assert bench.counters.aborted_full == 1
+        await asyncio.sleep(1.05)
+        for _ in range(5):
+            assert (await bench.ask(GET % b"/hello")).startswith(b"HTTP/1.1 503 ")
+        # Those who asked for nothing were told as well, and let go.
+        assert (await idle[0][0].read()).startswith(b"HTTP/1.1 503 ")
+        assert bench.counters.aborted_full == 1
+        for _, writer in (inside, *idle):
+            writer.close()
+
+    run(test, Limits(connections=1))
 
 
 def test_draining_answers_who_waits_lets_answers_end_and_closes_the_rest() -> None:

@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self.deadline = NEVER
-        self.server.leave(self, refused=self._refused)
+        self.server.leave(self)
         self._lose()
 
     # What exchanges and streams call.
@@ -347,14 +347,21 @@ class Connection(asyncio.Protocol):
         """We are full. The answer waits for the request: a socket closed with unread bytes would reset and take it along."""
         server = self.server
         self.calm = False
-        if server.refusing >= server.refusals_most:
+        if not server.may_refuse(self):
             server.counters.aborted_full += 1
             self.abort()
             return
         server.counters.refused_full += 1
-        server.refusing += 1
         self._refused = True
         self.deadline = server.loop.time() + server.limits.linger_s
+
+    def dismiss(self) -> None:
+        """We are full, and others wait to be told so as well. Who has asked for nothing until now loses no answer by this."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            if not self._lingering:
+                transport.write(self.server.canned.full)
+            transport.close()
 
     def _refuse(self, whole: bytes) -> None:
         """Answer, then read on for a moment without listening, so that the peer sees the answer."""

@@ -47,7 +47,7 @@ class Server:
         self.canned = canned
         self.connections_most = limits.connections or connections_allowed()
         self.refusals_most = max(16, min(256, self.connections_most // 16))
-        self.refusing = 0
+        self._refused: dict[Connection, float] = {}
         self.draining = False
         self.secure = False
         self.known: dict[bytes, Request] = {}
@@ -114,10 +114,26 @@ class Server:
         self._slices[self.counters.connections % _SLICES].add(connection)
         return self.counters.connections
 
-    def leave(self, connection: Connection, refused: bool) -> None:
+    @property
+    def refusing(self) -> int:
+        """Connections beyond the limit, open only to be told so."""
+        return len(self._refused)
+
+    def may_refuse(self, connection: Connection) -> bool:
+        """Take in one more that is told that we are full. For it the one that has kept us waiting longest goes, if it has for long."""
+        if len(self._refused) >= self.refusals_most:
+            oldest, since = next(iter(self._refused.items()))
+            if self.loop.time() - since < _REFUSED_S:
+                return False
+            del self._refused[oldest]
+            oldest.dismiss()
+        self._refused[connection] = self.loop.time()
+        return True
+
+    def leave(self, connection: Connection) -> None:
         self._slices[connection.number % _SLICES].discard(connection)
         self.counters.open -= 1
-        self.refusing -= refused
+        self._refused.pop(connection, None)
         if self._empty is not None and not self._empty.done() and not any(self._slices):
             self._empty.set_result(None)
 
@@ -243,6 +259,7 @@ def connections_allowed() -> int:
 
 
 _SLICES = 10
+_REFUSED_S = 1.0
 _BACKLOG = 4096
 _KNOWN_MOST = 4096
 _KNOWN_BYTES = 1024
