@@ -139,6 +139,20 @@ def longest_silence_s(sound: np.ndarray, below_dbfs: float = -70.0) -> float:
     return longest * block / RATE
 
 
+def dented_s(tone: np.ndarray, by_db: float = 1.0) -> float:
+    """For how long a steady tone was not as loud as it is, in steps of 10 ms."""
+    rows = tone[: len(tone) // 480 * 480].reshape(-1, 480)
+    levels = 10 * np.log10((rows**2).mean(axis=1) + 1e-12)
+    return float((abs(levels - np.median(levels)) > by_db).sum()) / 100
+
+
+def silent_s(sound: np.ndarray, below_dbfs: float = -70.0) -> float:
+    """How much of it, in blocks of 5 ms, is below the level."""
+    block = RATE // 200
+    rows = sound[: len(sound) // block * block].reshape(-1, block)
+    return float((10 * np.log10((rows**2).mean(axis=1) + 1e-12) < below_dbfs).sum()) / 200
+
+
 def read_wav(path: Path) -> np.ndarray:
     with wave.open(str(path)) as file:
         assert file.getframerate() == RATE and file.getsampwidth() == 2, "48 kHz, 16 bits"

@@ -136,6 +136,13 @@ class Rostra:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return dict(json.loads(answer.read()))
 
+    def metric(self, name: str, role: str) -> float:
+        """What the operator's metrics say now."""
+        request = urllib.request.Request(f"{self.door}/metrics", headers={"Authorization": f"Bearer {self.key}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(f'{name}{{role="{role}"'))
+
     def state(self, space_id: str) -> dict[str, Any]:
         return dict(json.loads(self.get(f"{self.door}/s/{space_id}/state.json")))
 
@@ -157,6 +164,10 @@ class Command:
             raise AssertionError(f"no end within {timeout_s} s: {complained}") from None
         assert self._process.returncode == 0, complained
         return dict(json.loads(said))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)

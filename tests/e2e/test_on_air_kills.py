@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import kept_waiting_s
 from rostra_process import Rostra
 
 pytestmark = pytest.mark.timeout(300)
@@ -33,8 +34,9 @@ def test_a_killed_role_costs_at_most_a_short_silence(
     speaking = server.begin(
         "speak", space["whip"], "--token", space["token"], "--file", str(tone), "--loop", "--seconds", "60"
     )
-    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    eventually(lambda: server.state(space["id"])["state"] == "live")
     listening = server.begin("listen", space["page"], "--seconds", "22")
+    waited_s = 0.0
     time.sleep(4)
     for _ in range(2):
         server.kill_role(role)
@@ -42,21 +44,27 @@ def test_a_killed_role_costs_at_most_a_short_silence(
         while time.monotonic() < until:
             # The page answers at every moment; whoever comes during a restart waits for it.
             try:
-                assert server.get(space["page"], timeout_s=10)
+                assert server.get(space["page"], timeout_s=30)
             except (urllib.error.URLError, ConnectionError, TimeoutError) as wrong:
                 if role != "door":
                     raise
                 # Killed in the middle of this very request; the next one is served.
                 assert not isinstance(wrong, urllib.error.HTTPError), wrong
-                assert server.get(space["page"], timeout_s=10)
+                assert server.get(space["page"], timeout_s=30)
             time.sleep(0.2)
         assert server.run("timeline", "verify", space["id"])["whole"]
-    report = listening.result(60)
+    while not listening.over():
+        waited_s = kept_waiting_s(listening.pid)
+        time.sleep(0.1)
+    report = listening.result()
+    if role not in ("stage", "edge"):
+        waited_s += sum(kept_waiting_s(server.pids()[one]) for one in ("stage", "edge"))
     speaking.interrupt()
     spoken = speaking.result(30)
     if role in ("door", "control"):
-        # Nobody's sound passes there. What is allowed is the stutter of a machine that does much else.
-        assert report["reconnects"] == 0 and report["longest_silence_s"] < 1, json.dumps(report)
+        # Nobody's sound passes there: nothing is silent but what was sent late, or what the machine itself held up.
+        excused_s = spoken["seconds_late"] + spoken["seconds_missed"] + waited_s
+        assert report["reconnects"] == 0 and report["silent_seconds"] <= excused_s, json.dumps([report, spoken])
     elif role == "edge":
         assert report["longest_gap_s"] < 5, json.dumps(report)
     else:

@@ -19,6 +19,7 @@ from rostra.rehearsal import voice
 from rostra.rehearsal.http import Client, HttpError
 
 _CONNECT_S = 10.0
+_LATE_S = 0.04
 _WATCH_S = 0.25
 _SILENCE_S = 8.0
 """Without any report from the receiver: RFC 3550 6.2 lets one be 7.5 s away (1.5 times 5 s)."""
@@ -41,6 +42,8 @@ class Spoken:
     """From the first offer until sound could flow."""
     longest_pause_ms: int = 0
     """Between two packets as they left here; 20 on a machine with time to spare."""
+    seconds_late: float = 0.0
+    """Sound that left more than 40 ms after its moment, which a jitter buffer at its shortest does not mend."""
     loss_pct: float | None = None
     rtt_ms: float | None = None
 
@@ -121,7 +124,7 @@ class Speaker:
     async def _keep_connected(self) -> None:
         failures, away_since = 0, time.monotonic()
         while True:
-            session = _Session(self.result.url, self._token)
+            session = _Session(self.result, self._token)
             try:
                 await session.connect()
                 self._arrived(session, away_since)
@@ -157,13 +160,16 @@ class _Voice(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not typed
 
     kind = "audio"
 
-    def __init__(self) -> None:
+    def __init__(self, result: Spoken) -> None:
         super().__init__()
+        self._result = result
         self._queue: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(10)
         self._clock = 0
+        self._began: float | None = None
 
     def put(self, payload: bytes) -> bool:
         """Whether it was taken without dropping another."""
+        self._began = time.monotonic() if self._began is None else self._began
         room = not self._queue.full()
         if not room:
             self._queue.get_nowait()
@@ -175,6 +181,8 @@ class _Voice(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not typed
         if self.readyState != "live":
             raise MediaStreamError
         payload, at = await self._queue.get()
+        if self._began is not None and time.monotonic() - self._began - at / 48_000 > _LATE_S:
+            self._result.seconds_late = round(self._result.seconds_late + voice.FRAME_S, 2)
         packet = av.Packet(payload)
         packet.pts, packet.time_base = at, Fraction(1, 48_000)
         return packet
@@ -183,13 +191,13 @@ class _Voice(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not typed
 class _Session:
     """One WHIP session, from the offer to the DELETE."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url, self._headers = url, {"Authorization": f"Bearer {token}"}
+    def __init__(self, result: Spoken, token: str) -> None:
+        self._url, self._headers = result.url, {"Authorization": f"Bearer {token}"}
         self._client = Client()
         self._resource: str | None = None
         # No server is asked on a speaker's behalf that he did not name.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.track = _Voice()
+        self.track = _Voice(result)
         self._sender = self._peer.addTransceiver(self.track, direction="sendonly").sender
 
     async def connect(self) -> None:
