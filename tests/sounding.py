@@ -6,7 +6,6 @@ import numpy as np
 from broadcasts import Broadcast, start_us
 
 from rostra.codec import opus
-
 from rostra.sound import fmp4
 from rostra.sound.renditions import Rendition
 from rostra.timeline.ports import PartFlag, PartMeta

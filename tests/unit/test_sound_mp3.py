@@ -27,5 +27,5 @@ def test_six_parts_are_three_seconds_to_the_byte(number: int) -> None:
 
 
 def test_the_stream_begins_with_frame_0() -> None:
-    assert frames_of_part(0) == range(0, 19)
+    assert frames_of_part(0) == range(19)
     assert [len(frames_of_part(number)) for number in range(1, 7)] == [21, 21, 21, 21, 21, 20]
