@@ -42,6 +42,14 @@ async def same(world: Chain, *paths: str, **headers: str) -> None:
             assert mine.headers.get(name) == theirs.headers.get(name), (path, name)
 
 
+async def caught_up(world: Chain, parts: int) -> None:
+    """Both edges follow and have so many parts of every rendition."""
+    for edge in (world.first, world.second):
+        await get(edge.port, "opus/join.mp4")
+        channels = edge.role._shelf.followers[SPACE].channels.values()
+        await until(lambda channels=channels: all(one.parts == parts for one in channels))
+
+
 LISTS = ("hls/live.m3u8", "hls/replay.m3u8", "opus/live.m3u8", "opus/replay.m3u8", "hls/index.m3u8")
 
 
@@ -50,6 +58,7 @@ def test_every_answer_is_the_one_that_upstream_gives(tmp_path: Path) -> None:
         await world.broadcast.go_live()
         await world.broadcast.speak("s1")
         await world.broadcast.add(150)
+        await caught_up(world, 150)
         numbers = ("opus/part/0.m4s", "opus/part/149.m4s", "hls/seg/0.m4s", "opus/seg/17.m4s", "opus/part/99.m4s")
         whole = (
             *LISTS,
@@ -189,8 +198,7 @@ def test_when_upstream_dies_those_inside_stay_and_on_its_return_nothing_is_missi
         await world.broadcast.add(200)
         await world.return_()
         monkeypatch.setattr("rostra.edge.desk.BLOCK_MOST_S", 12)
-        await until(lambda: world.second.role._shelf.followers[SPACE].channels[OPUS].parts == 230)
-        await until(lambda: world.second.role._shelf.followers[SPACE].channels[Rendition.HLS].parts == 230)
+        await caught_up(world, 230)
         for number in (30, 31, 100, 229):
             assert (await world.get(f"opus/part/{number}.m4s")).body == payload(OPUS, number)
         await same(world, *LISTS)
@@ -274,8 +282,8 @@ def test_stale_lists_make_no_hole(tmp_path: Path) -> None:
         await world.broadcast.add(40)
         join = await world.get("opus/join.mp4")
         assert int(join.headers["rostra-next"]) >= 40
-        await until(lambda: world.second.role._shelf.followers[SPACE].channels[OPUS].parts == 80)
         world.between.bend = None
+        await caught_up(world, 80)
         await same(world, *LISTS)
 
     run(tmp_path, test)
