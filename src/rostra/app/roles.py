@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def run(
     """
     heart.die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _take_all_files()
     import uvloop
 
     place = Place(data)
@@ -67,6 +69,14 @@ def run(
     except Exception as bug:  # noqa: BLE001 - the trace goes to the log, the supervisor starts the next life
         log.error("the role broke", trace=bug)
         raise SystemExit(os.EX_SOFTWARE) from None
+
+
+def _take_all_files() -> None:
+    """Each listener is an open file, and what a shell or systemd gives at first is often no more than 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1_048_576 if hard == resource.RLIM_INFINITY else hard
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _live(
