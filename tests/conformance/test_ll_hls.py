@@ -155,6 +155,16 @@ def test_b_1_how_long_a_cache_may_keep_each_answer(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_b_1_a_plain_playlist_that_had_to_be_waited_for_is_kept_no_longer_than_others(tmp_path: Path) -> None:
+    async def test(player: Player) -> None:
+        early, blocking = await player.held("live.m3u8"), await player.held("live.m3u8?_HLS_msn=0")
+        await player.broadcast.add(5)
+        assert (await early)[1] == f"public, max-age={TARGET_S // 2}"
+        assert (await blocking)[1] == f"public, max-age={6 * TARGET_S}"
+
+    run(tmp_path, test, parts=3)
+
+
 def test_6_2_1_the_playlist_only_ever_moves_on(tmp_path: Path) -> None:
     async def test(player: Player) -> None:
         sequence, newest = 0, 0

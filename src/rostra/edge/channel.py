@@ -348,11 +348,13 @@ class Channel:
         for number in [one for one in self._for_list if one < self.parts or every]:
             waiting = self._for_list.pop(number)
             self.held -= len(waiting)
-            alike: dict[tuple[bool, bool], list[Exchange]] = {}
+            alike: dict[tuple[bool, bool, bool], list[Exchange]] = {}
             for exchange, skip, zipped in waiting:
-                alike.setdefault((skip, zipped), []).append(exchange)
-            for (skip, zipped), exchanges in alike.items():
-                _send_all(exchanges, self._list(skip, zipped, True))
+                # A playlist that was asked for by its plain address speaks of this moment, though it was waited for.
+                blocking = "_HLS_msn" in exchange.request.query
+                alike.setdefault((skip, zipped, blocking), []).append(exchange)
+            for (skip, zipped, blocking), exchanges in alike.items():
+                _send_all(exchanges, self._list(skip, zipped, blocking))
         for number in [one for one in self._for_more if one < self.parts or every]:
             others = self._for_more.pop(number)
             self.held -= len(others)
