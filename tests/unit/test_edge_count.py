@@ -117,6 +117,18 @@ def test_a_named_player_is_one_on_whatever_connection() -> None:
     assert len(report.named["web"].starts) == 1
 
 
+def test_a_connection_that_gets_a_name_counts_under_it_from_then_on() -> None:
+    ears = Ears(0.0)
+    for turn in range(8):
+        ears.web.add(1)
+        ears.web.add(2)
+        if turn == 1:
+            ears.name(1, "tab")
+            ears.name(2, "tab")
+        ears.count(turn * 2.0)
+    assert ears.kinds(16.0) == {"web": 1}
+
+
 def test_who_only_goes_on_is_no_new_listener() -> None:
     """After a restart of the edge everybody comes back in the middle."""
     ears = Ears(0.0)
@@ -242,6 +254,6 @@ def test_names_are_forgotten_and_the_sketch_stays() -> None:
     assert isinstance(ears.report("e", 0.1).unique, Sketch)
     for second in range(2, 40, 2):
         ears.count(float(second))
-    assert "tab" not in ears._marks and "tab" not in ears._marked
+    assert "tab" not in ears._known["web"] and "tab" not in ears._last["web"]
     unique = ears.report("e", 40.0).unique
     assert unique is not None and unique.estimate() == 1

@@ -10,7 +10,7 @@ Only `add` is on the way of a request. Names become marks when they are taken in
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from rostra.edge.ear import APART, Ear, connection_of, ear_of
@@ -104,7 +104,7 @@ class Ears:
     """
 
     __slots__ = (
-        "_agreed", "_came", "_day", "_kinds", "_mark", "_marked", "_marks", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
+        "_agreed", "_came", "_day", "_kinds", "_known", "_last", "_mark", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
         "_turned_at", "_turns", "beacon", "hls", "key", "replay", "stream", "web",
     )  # fmt: skip
 
@@ -122,8 +122,9 @@ class Ears:
         self._turned_at = now
         self._told_at = float("-inf")
         self._told = Sketch()
-        self._marks: dict[str, int] = {}
-        self._marked: dict[str, int] = {}  # in the turn before: a name that is not heard for two turns is forgotten
+        # What each ear heard lately stands for; who is not heard for two turns is forgotten.
+        self._known: dict[str, dict[Ear, int]] = {kind: {} for kind, _ in windows}
+        self._last: dict[str, set[Ear]] = {kind: set() for kind, _ in windows}
         self._agreed = False
         self._rekey(secrets.token_bytes(KEY_BYTES))
 
@@ -138,6 +139,8 @@ class Ears:
     def name(self, ear: Ear, sid: str) -> None:
         """What comes from this ear comes from a player that calls itself `sid`."""
         if isinstance(ear, int):
+            for known in self._known.values():
+                known.pop(ear, None)
             self._named.pop(ear, None)
             if len(self._named) >= self._most:
                 del self._named[next(iter(self._named))]
@@ -200,29 +203,32 @@ class Ears:
         return present
 
     def _rekey(self, key: bytes) -> None:
-        self.key = key
-        self._mark = Mark(key)
+        """Who is known by this turn or the one before is marked anew; that is everybody, where the edge has only just begun."""
+        self.key, self._mark = key, Mark(key)
         self._seen = {EDGE: Sketch(), BEACON: Sketch()}
         self._told, self._told_at = Sketch(), float("-inf")
-        # Whose name is still known is marked anew; that is everybody, where the edge has only just begun.
-        anew = {mark: self._mark(name) for name, mark in (self._marked | self._marks).items()}
-        self._marks = {name: anew[mark] for name, mark in (self._marked | self._marks).items()}
-        self._marked = {}
         for kind, turns in self._turns.items():
+            known = self._known[kind]
+            anew = {known.pop(ear): self._resolve(ear, known, kind) for ear in list(known)}
             for number, turn in enumerate(turns):
-                turns[number] = {ear if ear < 0 else anew[ear] for ear in turn if ear < 0 or ear in anew}
-                for mark in turns[number]:
-                    if mark >= 0:
-                        self._seen[BEACON if kind == BEACON else EDGE].add(mark)
+                turns[number] = {anew[ear] for ear in turn if ear in anew}
 
     def _take_in(self, now: float) -> None:
         turns = int((now - self._turned_at) / TURN_S)
         for kind, heard in (*self._kinds.items(), (BEACON, self.beacon)):
-            window, seen = self._turns[kind], self._seen[BEACON if kind == BEACON else EDGE]
-            self._put(heard.take(), window[-1], seen)
+            window, known = self._turns[kind], self._known[kind]
+            ears = heard.take()
+            # Only who is new costs more than a look-up; a crowd is taken in at the speed of sets.
+            for ear in ears.difference(known):
+                self._resolve(ear, known, kind)
+            window[-1].update(map(known.__getitem__, ears))
             for _ in range(min(turns, window.maxlen or 0)):
                 window.append(set())
-            self._put(heard.staying, window[-1], seen)
+            window[-1].update(known.get(ear) or self._resolve(ear, known, kind) for ear in heard.staying)
+            if turns > 0:
+                lately = (*self._last[kind], *ears, *heard.staying)
+                self._known[kind] = {ear: known[ear] for ear in lately if ear in known}
+                self._last[kind] = ears
         for connection in self._came:
             if connection not in self._named:
                 self._seen[EDGE].add(self._mark(f"{self._day} {connection}"))
@@ -230,16 +236,14 @@ class Ears:
             self._came.clear()  # before, they may have to be marked anew
         if turns > 0:
             self._turned_at += turns * TURN_S
-            self._marked, self._marks = self._marks, {}
 
-    def _put(self, ears: Iterable[Ear], into: set[int], seen: Sketch) -> None:
-        for ear in ears:
-            name = self._named.get(ear) if isinstance(ear, int) else ear
-            if name is not None:
-                mark = self._marks.get(name)
-                if mark is None:
-                    mark = self._marks[name] = self._marked.get(name) or self._mark(name)
-                    seen.add(mark)
-                into.add(mark)
-            elif isinstance(ear, int):
-                into.add(~ear)
+    def _resolve(self, ear: Ear, known: dict[Ear, int], kind: str) -> int:
+        """What stands for this ear in the window: its mark, or below zero where it has no name."""
+        name = self._named.get(ear) if isinstance(ear, int) else ear
+        if name is not None:
+            stands = self._mark(name)
+            self._seen[BEACON if kind == BEACON else EDGE].add(stands)
+        else:
+            stands = ~ear if isinstance(ear, int) else 0
+        known[ear] = stands
+        return stands

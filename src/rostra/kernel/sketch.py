@@ -12,7 +12,7 @@ import hashlib
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 P: Final = 14
@@ -147,7 +147,7 @@ _TAIL: Final = (1 << _BITS) - 1
 
 
 class Sample:
-    """Of a set of marks those that begin with `level` zero bits, where level is the least at which SAMPLE_MOST suffice.
+    """Of a set of marks those that begin with `level` zero bits, so many that there are at most SAMPLE_MOST of them.
 
     The same listeners are in every sample that may hold them; so what several sets share shows in their samples. Of each
     mark the first 40 bits are kept: that two listeners here have the same is out of the question.
@@ -156,8 +156,10 @@ class Sample:
     __slots__ = ("level", "starts")
 
     def __init__(self, marks: Iterable[int]) -> None:
-        self.level = 0
-        self.starts = frozenset(mark >> _KEPT_OFF for mark in marks)
+        several = marks if isinstance(marks, Collection) else list(marks)
+        self.level = max(0, (len(several) // SAMPLE_MOST).bit_length() - 1)
+        limit = 1 << (64 - self.level)
+        self.starts = frozenset(mark >> _KEPT_OFF for mark in several if mark < limit)
         while len(self.starts) > SAMPLE_MOST:
             self.level += 1
             self.starts = self.at(self.level)
