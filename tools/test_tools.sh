@@ -6,7 +6,8 @@ missing=
 [ "${1:-}" != bench ] || for pair in wrk:wrk nginx:nginx icecast2:icecast2 gcc:gcc taskset:util-linux; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox turnserver:coturn faketime:faketime; do
+for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox turnserver:coturn faketime:faketime mpv:mpv \
+    opusinfo:opus-tools "cvlc:vlc-bin vlc-plugin-base" "gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-good"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0

@@ -30,6 +30,7 @@ async def test_a_new_space_comes_with_every_address_and_its_hosts_key(w: World) 
     assert space["whip"] == f"{door}/s/{id_}/whip"
     assert space["hls"] == f"{sound}/s/{id_}/hls/index.m3u8"
     assert space["opus_hls"] == f"{sound}/s/{id_}/opus/index.m3u8"
+    assert (space["mp3"], space["ogg"]) == (f"{sound}/s/{id_}/live.mp3", f"{sound}/s/{id_}/live.opus")
     assert space["replay"] == f"{sound}/s/{id_}/hls/replay.m3u8"
     assert space["recording"] == f"{sound}/s/{id_}/recording.m4a"
     seat = w.library.snapshot(SpaceId(id_)).seat_of(space["token"])

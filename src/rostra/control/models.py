@@ -140,13 +140,19 @@ class SpaceShown(Given):
     live_since: str | None
     ended: str | None
     speakers: list[Speaker]
-    count: int
-    peak: int
+    count: int = Field(description="Listeners now, or at the end.")
+    peak: int = Field(description="The most at once, for fifteen seconds or more.")
+    unique: int = Field(description="All who have listened; who opens it twice counts twice.")
+    unique_error: float = Field(description="Standard error of it, as a share.")
+    kinds: dict[str, int] = Field(description="Listeners now by kind of player: web, hls, stream, replay.")
+    counted: str = Field(description="How, to follow 'We count'.")
     page: str
     studio: str
     whip: str
     hls: str
     opus_hls: str
+    mp3: str
+    ogg: str
     replay: str
     recording: str
 

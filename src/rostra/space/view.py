@@ -89,6 +89,8 @@ def links(space_id: str, door_base: str, sound_base: str) -> dict[str, str]:
         "opus_hls": f"{sound}/opus/index.m3u8",
         "replay": f"{sound}/hls/replay.m3u8",
         "recording": f"{sound}/recording.m4a",
+        "mp3": f"{sound}/live.mp3",
+        "ogg": f"{sound}/live.opus",
     }
 
 

@@ -54,7 +54,8 @@ def _space(act: Callable[[Any, Args], dict[str, Any]], words: Words) -> Run:
 def _one_space(space: dict[str, Any]) -> str:
     lines = [f"{space['title']}", f"  {'state':10} {space['state']}{_when(space)}", f"  {'host':10} {space['host']}"]
     lines += [
-        f"  {key:10} {space[key]}" for key in ("id", "page", "studio", "whip", "hls", "opus_hls", "replay", "recording")
+        f"  {key:10} {space[key]}"
+        for key in ("id", "page", "studio", "whip", "hls", "opus_hls", "mp3", "ogg", "replay", "recording")
     ]
     if space.get("token"):
         lines += [f"  {'token':10} {space['token']}", "The token opens the host's seat and is shown only now."]
