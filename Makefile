@@ -32,6 +32,7 @@ check: .venv/ready-dev      ## style, types and the laws of the layers
 	$(BIN)/ruff format --check src tests tools bench
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/integration/test_web_types.py
 
 clean:                      ## forget the environment and the caches, never the data
 	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,13 +1,13 @@
 """People at real browsers: a speaker whose microphone is a sound file, and listeners. Driven by what the pages say."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from heard import TAPS
+from npm import npm_file
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 FLAGS = [
@@ -15,7 +15,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
     "--disable-renderer-backgrounding", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows",
 ]  # fmt: skip
-HLS_JS = "1.7.4"
+MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 PATIENCE_S = 30
 """A machine torn between much else may take so long for what takes a second. What a page then says does not depend on it."""
 expect.set_options(timeout=PATIENCE_S * 1000)
@@ -45,10 +45,7 @@ def browsers() -> Iterator[Callable[..., Browser]]:
         def start(microphone: Path | None = None) -> Browser:
             flags = list(FLAGS)
             if microphone:
-                flags += [
-                    "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-                    f"--use-file-for-fake-audio-capture={microphone}",
-                ]  # fmt: skip
+                flags += [*MICROPHONE, f"--use-file-for-fake-audio-capture={microphone}"]
             started.append(playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags))
             return started[-1]
 
@@ -87,7 +84,7 @@ def go_live(page: Page) -> None:
 def hls_js(page: Page, playlist_url: str) -> None:
     """Play a playlist in this page with hls.js, in its low-latency mode, as web sites do. The page may not forbid scripts."""
     page.goto(playlist_url.rsplit("/s/", 1)[0] + "/healthz")
-    page.add_script_tag(path=str(hls_js_file()))
+    page.add_script_tag(path=str(npm_file("hls.js", "dist/hls.min.js")))
     page.evaluate(
         """(url) => new Promise((done, failed) => {
             const hls = (window.hls = new Hls({ lowLatencyMode: true }));
@@ -102,13 +99,3 @@ def hls_js(page: Page, playlist_url: str) -> None:
         })""",
         playlist_url,
     )
-
-
-def hls_js_file() -> Path:
-    """hls.js as the npm registry has it, fetched once into .venv (or the temporary folder)."""
-    place = Path(sys.prefix) / "share" / "hls.js"
-    if not (place / "package/dist/hls.min.js").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", "--silent", f"hls.js@{HLS_JS}"], cwd=place, check=True, capture_output=True)
-        subprocess.run(["tar", "xzf", f"hls.js-{HLS_JS}.tgz"], cwd=place, check=True)
-    return place / "package/dist/hls.min.js"

@@ -172,10 +172,6 @@ class Command:
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def over(self) -> bool:
         return self._process.poll() is not None
 

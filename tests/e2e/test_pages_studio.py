@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from people import FLAGS, go_live, go_on_stage
+from people import FLAGS, MICROPHONE, go_live, go_on_stage
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from rostra_process import Rostra
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
-MICROPHONE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Players that are not ours."""
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from heard import caught, likeness, read_wav
+from npm import needs_npm
 from people import browsers, hls_js, make_speech, tapped_page
 from rostra_process import Rostra
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.may_block("Playwright's loop rests while the browser plays")]
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="hls.js comes from the npm registry, and npm is not installed")
+@needs_npm
 def test_hls_js_plays_low_latency_without_a_complaint(
     server: Rostra, tmp_path: Path, eventually: Callable[..., Any]
 ) -> None:
