@@ -1,12 +1,13 @@
 #!/bin/sh
-# What the end-to-end tests drive: a browser, ffmpeg, a speaking voice; with `bench`, also what the benchmarks are run with and
+# What the tests drive: a browser, ffmpeg, a speaking voice, the servers that may stand in front; with `bench`, also what the benchmarks are run with and
 # against. Installed when we may, else named.
 set -eu
 missing=
 [ "${1:-}" != bench ] || for pair in wrk:wrk nginx:nginx icecast2:icecast2 gcc:gcc taskset:util-linux; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
-for pair in chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox turnserver:coturn faketime:faketime mpv:mpv \
+PATH="$PATH:/usr/sbin"
+for pair in nginx:nginx varnishd:varnish haproxy:haproxy chromium:chromium ffmpeg:ffmpeg espeak-ng:espeak-ng sox:sox turnserver:coturn faketime:faketime mpv:mpv \
     opusinfo:opus-tools "cvlc:vlc-bin vlc-plugin-base" "gst-launch-1.0:gstreamer1.0-tools gstreamer1.0-plugins-good"; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
