@@ -1,0 +1,140 @@
+"""check-hls on real sockets: our own edge, and servers that break what the rules are about."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from broadcasts import SPACE
+from edge_player import Player
+from edge_player import run as with_edge
+
+from rostra.kernel.errors import Fault
+from rostra.rehearsal.hls.examiner import Examiner
+
+
+async def examined(url: str, seconds: float = 1.0) -> dict[str, Any]:
+    examiner = Examiner(url, seconds=seconds)
+    await examiner.run()
+    return examiner.report.summary()
+
+
+def complaints(report: dict[str, Any]) -> list[str]:
+    return [f"{one['rule']}: {one['sentence']}" for one in report["findings"] if one["severity"] != "note"]
+
+
+def address(player: Player) -> str:
+    host, port = player.client._address
+    return f"http://{host}:{port}/s/{SPACE}/hls/index.m3u8"
+
+
+def test_our_own_live_playlists_are_found_fit(tmp_path: Path) -> None:
+    async def test(player: Player) -> None:
+        async def go_on() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                await player.broadcast.add()
+
+        going = asyncio.create_task(go_on())
+        report = await examined(address(player), 1.5)
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+        assert complaints(report) == []
+        assert report["ok"] and len(report["playlists"]) == 2
+        for one in report["playlists"]:
+            assert one["live"] and one["low_latency"]
+            assert one["versions"] > 5 and one["segments"] > 1 and one["parts"] > 5
+
+    with_edge(tmp_path, test)
+
+
+def test_our_playlists_are_found_fit_after_the_end_too(tmp_path: Path) -> None:
+    async def test(player: Player) -> None:
+        await player.broadcast.end()
+        for path in ("index", "replay"):
+            report = await examined(address(player).replace("index", path))
+            assert complaints(report) == []
+            assert report["ok"] and report["playlists"][0]["segments"] >= 8
+
+    with_edge(tmp_path, test)
+
+
+LIVE = """#EXTM3U
+#EXT-X-VERSION:9
+#EXT-X-TARGETDURATION:1
+#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=6.0,PART-HOLD-BACK=1.0
+#EXT-X-PART-INF:PART-TARGET=0.5
+#EXT-X-MEDIA-SEQUENCE:3
+#EXT-X-MAP:URI="init.mp4"
+""" + "".join(f"#EXTINF:1.0,\n{at}.m4s\n" for at in range(12))
+LIVE += '#EXT-X-PART:DURATION=0.5,URI="12.0.m4s",INDEPENDENT=YES\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="12.1.m4s"\n'
+
+
+def with_server(answer: Callable[[str], tuple[int, str, bytes]], story: Callable[[str], Awaitable[None]]) -> None:
+    """A server written out by hand: the answer's status, headers and body by the path asked for."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+                status, headers, body = answer(path)
+                writer.write(f"HTTP/1.1 {status} .\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+                await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            await story(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        finally:
+            server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_a_server_that_only_pretends_to_know_low_latency_is_found_out() -> None:
+    """The same playlist whatever is asked, at once, and the same bytes for any other address."""
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        kind = "text/plain" if "m3u8" in path else "video/mp4"
+        return 200, f"Content-Type: {kind}\r\n", LIVE.encode() if "m3u8" in path else b"\0\0\0\x08free"
+
+    async def story(base: str) -> None:
+        report = await examined(f"{base}/live.m3u8", 2)
+        found = {one["rule"] for one in report["findings"]}
+        assert found >= {
+            "reload-unmet", "part-without-msn", "msn-ahead", "delta-missing", "unknown-media", "segment-late",
+            "date-live", "init-readable", "fragments", "cache-media", "cache-blocking", "content-type-named",
+        }  # fmt: skip
+        assert not report["ok"] and report["errors"] >= 6
+
+    with_server(answer, story)
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_media_that_is_listed_and_not_there_is_an_error() -> None:
+    def answer(path: str) -> tuple[int, str, bytes]:
+        text = '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-VERSION:6\n#EXT-X-MAP:URI="i.mp4"\n#EXTINF:2.0,\n1.m4s\n#EXT-X-ENDLIST\n'
+        return (200, "", text.encode()) if "m3u8" in path else (404, "", b"")
+
+    async def story(base: str) -> None:
+        report = await examined(f"{base}/vod.m3u8")
+        assert {one["rule"] for one in report["findings"] if one["severity"] == "error"} == {"status"}
+
+    with_server(answer, story)
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_where_there_is_no_playlist_a_sentence_says_so() -> None:
+    async def story(base: str) -> None:
+        with pytest.raises(Fault, match="it answered 404"):
+            await examined(f"{base}/nothing.m3u8")
+        with pytest.raises(Fault, match="nothing answered"):
+            await examined("http://127.0.0.1:1/nothing.m3u8")
+
+    with_server(lambda path: (404, "", b""), story)
