@@ -7,11 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from machine import kept_waiting_s
 
 START_S = 60
 ROSTRA = [sys.executable, "-m", "rostra"]
@@ -168,6 +171,14 @@ class Command:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def watched(self, timeout_s: float = 60) -> tuple[dict[str, Any], float]:
+        """Its result, and for how long the machine gave it no processor when it could have run."""
+        deadline, waited_s = time.monotonic() + timeout_s, 0.0
+        while not self.over() and time.monotonic() < deadline:
+            waited_s = kept_waiting_s(self._process.pid)
+            time.sleep(0.1)
+        return self.result(1), waited_s
 
     def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)

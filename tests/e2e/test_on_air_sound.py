@@ -1,7 +1,6 @@
 """What is spoken is what is heard: real speech through the whole house, by the commands and by ffmpeg."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +122,8 @@ def test_a_steady_tone_comes_through_without_a_hole(
     speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(tone))
     eventually(lambda: server.state(space["id"])["state"] == "live")
     listening = server.begin("listen", space["page"], "--seconds", "8", "--out", str(heard))
-    listener_waited_s = 0.0
-    while not listening.over():
-        listener_waited_s = kept_waiting_s(listening.pid)
-        time.sleep(0.1)
-    report, spoken = listening.result(), speaking.result()
+    report, listener_waited_s = listening.watched()
+    spoken = speaking.result()
     left_out_s, stage_waited_s, edge_waited_s = so_far() - before
     server.run("space", "end", space["id"])
     subprocess.run(
