@@ -28,12 +28,15 @@ def test_hls_js_plays_low_latency_without_a_complaint(
     with browsers() as start:
         page = tapped_page(start())
         hls_js(page, space["hls"])
+        checking = server.begin("check-hls", space["hls"], "--seconds", "11")
         time.sleep(12)
         latency_s, wrong = page.evaluate("[hls.latency, window.wrong]")
         heard = caught(page, "played").sound
+    report = checking.result()
     speaking.interrupt()
     speaking.result()
     assert wrong == []
+    assert [one["sentence"] for one in report["findings"] if one["severity"] == "error"] == []
     assert 0 < latency_s < 2.5
     over_and_over, window = np.tile(read_wav(speech), 2), 4 * 48_000
     alike = [
