@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the tests drive: a browser, ffmpeg, a speaking voice, the servers that may stand in front; with `bench`, also what the benchmarks are run with and
-# against. Installed when we may, else named.
+# What the tests drive: a browser, ffmpeg, a speaking voice, the servers that may stand in front; with `bench`, also what the
+# benchmarks are run with and against. Installed when we may, else named.
 set -eu
 missing=
 [ "${1:-}" != bench ] || for pair in wrk:wrk nginx:nginx icecast2:icecast2 gcc:gcc taskset:util-linux; do
