@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from people import FLAGS
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 from rostra_process import Command, Rostra
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
@@ -106,7 +106,7 @@ def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(on_air: 
     page.goto(on_air["page"])
     until(page, "window.rostra && rostra.firstSoundAt > 0", 10)
     before_sound = [url for url in asked if not url.startswith("data:") and "levels" not in url]
-    assert before_sound[0] == on_air["page"] and before_sound[1].endswith("/opus/join.mp4")
+    assert before_sound[0] == on_air["page"] and "/opus/join.mp4?sid=" in before_sound[1]
     assert player(page, "firstSoundAt") < 3000
     page.wait_for_timeout(6000)
     assert player(page, "gaps") == 0
@@ -239,12 +239,18 @@ def test_the_edge_may_die_and_the_listener_is_back_within_five_seconds(
     space = own_server.run("space", "create", "--title", "Sturdy")
     speaking = speak(own_server, space)
     eventually(lambda: own_server.state(space["id"])["state"] == "live", 20)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(space["page"])
     hears(page)
+    sid = next(url.partition("?sid=")[2] for url in asked if "/join.mp4" in url)
     old = own_server.kill_role("edge")
     stopped = player(page, "position()")
     eventually(lambda: own_server.pids()["edge"] != old)
     until(page, f"rostra.position() > {stopped} + 2.5", 7)
+    # It tells the new edge who it is, so that it is still one listener.
+    assert sid and any(url.endswith(f"/here?sid={sid}") for url in asked)
+    eventually(lambda: (own_server.state(space["id"])["count"], own_server.state(space["id"])["unique"]) == (1, 1), 25)
     assert page.inner_text("#lamp") == "On air"
     for role in ("door", "control"):
         own_server.kill_role(role)
@@ -253,6 +259,30 @@ def test_the_edge_may_die_and_the_listener_is_back_within_five_seconds(
     hears(page)
     assert player(page, "gaps") == gaps, "the door and control are nothing to the ear"
     hang_up(speaking)
+
+
+def test_a_newcomer_under_pressure_takes_longer_steps_and_how_we_count_is_said(
+    on_air: dict[str, Any], page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    def in_long_steps(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(
+            response=answer, headers={**answer.headers, "rostra-step": "2", "access-control-expose-headers": "*"}
+        )
+
+    page.route("**/join.mp4*", in_long_steps)
+    page.goto(on_air["page"])
+    hears(page)
+    page.wait_for_timeout(6000)
+    wide = [int(url.rpartition("/")[2].removesuffix(".m4s")) for url in asked if "/wide/" in url]
+    assert len(wide) >= 4 and wide == list(range(wide[0], wide[0] + len(wide)))
+    assert sum("/part/" in url for url in asked) <= 2 and player(page, "gaps") == 0
+    page.get_by_text("How we count").click()
+    page.locator("#counted", has_text="Now: 1 on this page.").wait_for(timeout=20_000)
+    assert "1 in all; who opens it twice counts twice." in page.inner_text("#counted")
 
 
 def test_a_lost_and_regained_network_needs_no_hand(on_air: dict[str, Any], page: Page) -> None:

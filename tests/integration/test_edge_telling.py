@@ -23,6 +23,7 @@ from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.kernel.sketch import Sketch
 from rostra.space.count import REPORT_BYTES_MOST, Report, Tally
+from rostra.stage.turnout import Turnout
 from rostra.timeline.disk import DiskLibrary
 
 
@@ -34,7 +35,7 @@ class Stage:
         self.settings = replace(Settings(), port=int(str(one.http.base_url).rpartition(":")[2].rstrip("/")) - 3)
 
     async def tally(self) -> Tally:
-        turnout = (await self.one.role._registry.loop(self.space)).turnout
+        turnout: Turnout = (await self.one.role._registry.loop(self.space)).turnout
         return turnout.tally(self.one.clock.monotonic())
 
     async def counted(self, now: int, unique: int) -> Tally:

@@ -34,8 +34,10 @@ def parts(whole: bytes) -> tuple[str, bytes]:
 def test_page_and_player_together_fit_one_tcp_window(pages: Pages, state: State) -> None:
     title = "What we learned from forty years of measuring rivers, and what the next forty will have to be about if we are to keep our feet dry at all"
     heavy = space(
-        state, title=title, count=1_240_000, peak=1_300_000, count_method="Requests for sound in the last ten seconds."
-    )
+        state, title=title, count=1_240_000, peak=1_300_000, unique=5_120_000, unique_error=0.0081, count_error=0.0012,
+        kinds={"web": 1_000_000, "hls": 200_000, "stream": 39_000, "replay": 1000},
+        count_method="web players, one in 100 of which says every 30 s that they are here",
+    )  # fmt: skip
     whole = pages.space(heavy, START_US).to(get(accept_encoding="gzip, deflate, br")).at(DATE)
     assert len(whole) <= ONE_WINDOW_BYTES
 

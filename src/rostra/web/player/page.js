@@ -254,7 +254,7 @@ async function poll() {
 
 /** What more.js may see and do here. */
 const page = {
-  $, audio, sound, sid, say, show, time, clock, total, go, listen, toggle, before, onAir, over,
+  $, audio, sound, sid, say, show, time, clock, total, go, listen, toggle, refresh, before, onAir, over,
   get space() { return space; },
   get begun() { return begun; },
   playable: parts || native,
@@ -279,6 +279,7 @@ async function loadMore() {
 
 $("play").onclick = toggle;
 $("golive").onclick = () => listen();
+$("seek").onchange = () => go(Number($("seek").value));
 $("loud").oninput = () => {
   audio.volume = Number($("loud").value);
   audio.muted = false;
