@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
@@ -18,6 +19,26 @@ TAIL = b"<end>"
 def part(number: int) -> bytes:
     """Of uneven length, and telling its number at any cut."""
     return f"[{number}:".encode() + b"." * (1500 + number * 37 % 900) + b"]"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A part that is the same in every stream."""
+
+    body: bytes
+
+    def since(self, _: int) -> bytes:
+        return self.body
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A part that says how many came before it."""
+
+    number: int
+
+    def since(self, first: int) -> bytes:
+        return part(self.number - first)
 
 
 def numbers(sound: bytes) -> list[int]:
@@ -106,7 +127,7 @@ def begun(parts: int = 0) -> Crowd:
     crowd = Crowd(Tally())
     crowd.start_at(0)
     for number in range(parts):
-        crowd.add(part(number))
+        crowd.add(Whole(part(number)))
     return crowd
 
 
@@ -115,10 +136,27 @@ def test_a_newcomer_gets_the_newest_two_seconds_and_then_every_part() -> None:
         crowd = begun(10)
         one = joined(crowd, False, b"")
         assert numbers(bytes(one.got)) == [6, 7, 8, 9]
-        crowd.add(part(10))
-        crowd.add(part(11))
+        crowd.add(Whole(part(10)))
+        crowd.add(Whole(part(11)))
         await asyncio.sleep(0)
         assert numbers(bytes(one.got)) == [6, 7, 8, 9, 10, 11]
+
+    asyncio.run(test())
+
+
+def test_a_stream_that_counts_is_counted_from_where_each_began() -> None:
+    async def test() -> None:
+        crowd = Crowd(Tally(), counted_from_first=True)
+        crowd.start_at(0)
+        kernels = []
+        for number in range(12):
+            crowd.add(Counted(number))
+            kernels.append(joined(crowd, False))
+            kernels.append(joined(crowd, False))
+        await asyncio.sleep(0)
+        heard = [numbers(bytes(kernel.got)) for kernel in kernels]
+        assert all(one == list(range(len(one))) for one in heard)
+        assert [len(one) for one in heard[::2]] == [12, 12, 12, 12, 11, 10, 9, 8, 7, 6, 5, 4]
 
     asyncio.run(test())
 
@@ -135,7 +173,7 @@ def test_listeners_of_one_kind_get_the_same_bytes_object() -> None:
             listener = next(member for member in members if member.stream is kernel.stream)
             listener.write = written[-1].append
         for number in range(10, 20):
-            crowd.add(part(number))
+            crowd.add(Whole(part(number)))
         await asyncio.sleep(0)
         plain, also_plain, titled, also_titled = written
         assert all(a is b for a, b in zip(plain, also_plain, strict=True))
@@ -150,7 +188,7 @@ def test_a_slow_listener_is_given_what_it_missed() -> None:
         one, other = joined(crowd, False), joined(crowd, False)
         one.full = True
         for number in range(10, 10 + RING_PARTS - 5):
-            crowd.add(part(number))
+            crowd.add(Whole(part(number)))
             await asyncio.sleep(0)
         assert (crowd.behind, crowd.listeners) == (1, 2)
         assert numbers(bytes(one.got))[-1] == 10  # the one that the kernel did not take, and no further one
@@ -169,7 +207,7 @@ def test_a_listener_slower_than_the_ring_is_skipped_forward_and_that_is_counted(
         one = joined(crowd, False)
         one.full = True
         for number in range(RING_PARTS + 20):
-            crowd.add(part(number))
+            crowd.add(Whole(part(number)))
             await asyncio.sleep(0)
         newest = RING_PARTS + 20
         assert one.waiting_most < 3000
@@ -185,7 +223,7 @@ def test_who_left_is_written_nothing_more_and_told_once() -> None:
         crowd = begun(3)
         one, two = joined(crowd, False), joined(crowd, True)
         one.leave()
-        crowd.add(part(3))
+        crowd.add(Whole(part(3)))
         two.leave()
         await asyncio.sleep(0)
         assert crowd.listeners == 0 and (one.ended, two.ended) == (1, 1)
@@ -197,7 +235,7 @@ def test_a_turn_of_the_loop_is_shared_with_others_when_a_crowd_is_large() -> Non
     async def test() -> None:
         crowd = begun(1)
         many = [joined(crowd, False) for _ in range(3 * crowds._AT_A_TIME)]
-        crowd.add(part(1))
+        crowd.add(Whole(part(1)))
         served = [sum(b"[1:" in kernel.got for kernel in many)]
         while served[-1] < len(many):
             await asyncio.sleep(0)
@@ -228,7 +266,7 @@ def test_whatever_happens_parts_are_whole_in_order_and_once(operations: list[tup
                     kernels.append((joined(crowd, name == "titled", b""), name == "titled", crowd.begins_with()))
                 case "add" | "many":
                     for _ in range(1 if name == "add" else 7 * at):
-                        crowd.add(part(number))
+                        crowd.add(Whole(part(number)))
                         number += 1
                 case "full" if kernel is not None:
                     kernel.full = True
@@ -242,7 +280,7 @@ def test_whatever_happens_parts_are_whole_in_order_and_once(operations: list[tup
                     await asyncio.sleep(0)
         while crowd._running:
             await asyncio.sleep(0)
-        crowd.end(TAIL)
+        crowd.end(lambda _: TAIL)
         skipped = 0
         for kernel, titled, first in kernels:
             sound = heard(kernel, titled)

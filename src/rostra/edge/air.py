@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from rostra.edge import icy
-from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Tally
+from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Piece, Tally
 from rostra.edge.follower import Follower
 from rostra.edge.mp3 import Mp3
 from rostra.kernel.errors import RostraError, Unavailable
@@ -31,11 +32,12 @@ OPUS: Final = Kind("opus", "audio/ogg", Rendition.OPUS.shape.bitrate_bps)
 
 
 class Parts(Protocol):
-    """A stream part by part, on the grid of the Opus rendition."""
+    """A stream part by part, on the grid of the Opus rendition. Attributes: `counted`: a stream's bytes depend on its first part."""
 
     kind: Kind
+    counted: bool
 
-    async def part(self, number: int) -> bytes | None:
+    async def part(self, number: int) -> Piece | None:
         """Waits for one that is to come. None: the Space ended before it.
 
         Raises:
@@ -45,20 +47,21 @@ class Parts(Protocol):
     def head(self, first: int) -> bytes:
         """What a player needs before part `first`."""
 
-    def tail(self, parts: int) -> bytes:
-        """What says that the stream is over after so many parts."""
+    def tail(self, parts: int, first: int) -> bytes:
+        """What says that the stream, which began with part `first`, is over: there are `parts` in the Space."""
 
 
 class OpusParts:
     """Ogg pages, made here of the Opus parts."""
 
     kind = OPUS
+    counted = True
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
         self._channel = follower.channels[Rendition.OPUS]
 
-    async def part(self, number: int) -> bytes | None:
+    async def part(self, number: int) -> Piece | None:
         channel = self._channel
         while number >= channel.parts and not channel.ended:
             await channel.growth()
@@ -69,32 +72,44 @@ class OpusParts:
         payload = channel.newest(number)
         if payload is None:
             payload = (await self._follower.feed.stored(Rendition.OPUS, range(number, number + 1))).body
-        return ogg.part_page(self._follower.space_id, number, frames_of(payload))
+        return ogg.PartPage(self._follower.space_id, number, frames_of(payload))
 
     def head(self, first: int) -> bytes:
         space = self._follower.space
         return ogg.head(space.id, first, [("TITLE", space.title), ("ARTIST", space.host_name)])
 
-    def tail(self, parts: int) -> bytes:
-        return ogg.end_page(self._follower.space_id, parts)
+    def tail(self, parts: int, first: int) -> bytes:
+        return ogg.end_page(self._follower.space_id, parts, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Mp3Piece:
+    """The same wherever a stream began."""
+
+    body: bytes
+
+    def since(self, _: int) -> bytes:
+        return self.body
 
 
 class Mp3Parts:
     kind = MP3
+    counted = False
 
     def __init__(self, follower: Follower, source: Mp3) -> None:
         self._follower = follower
         self._source = source
 
-    async def part(self, number: int) -> bytes | None:
+    async def part(self, number: int) -> Piece | None:
         if self._follower.closed:
             raise Unavailable("This Space is no longer followed.")
-        return await self._source.part(self._follower.space_id, number)
+        body = await self._source.part(self._follower.space_id, number)
+        return Mp3Piece(body) if body is not None else None
 
     def head(self, first: int) -> bytes:
         return b""
 
-    def tail(self, parts: int) -> bytes:
+    def tail(self, parts: int, first: int) -> bytes:
         return b""
 
 
@@ -107,7 +122,7 @@ class Air:
         self.parts = parts
         self.follower = follower
         self.failed = 0
-        self.crowd = Crowd(tally)
+        self.crowd = Crowd(tally, counted_from_first=parts.counted)
         self._page = page
         self._channel = follower.channels[Rendition.OPUS]
         self._waiting: list[Callable[[], None]] = []
@@ -153,7 +168,7 @@ class Air:
         for begin in waiting:
             begin()
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> Piece | None:
         """The next part, asked for until it comes; None when there is none or the Space is no longer followed."""
         crowd = self.crowd
         while not self.follower.closed:
@@ -166,6 +181,6 @@ class Air:
                     crowd.start_at(self._newest_burst())
                 continue
             if data is None:
-                crowd.end(self.parts.tail(crowd.number))
+                crowd.end(partial(self.parts.tail, crowd.number))
             return data
         return None

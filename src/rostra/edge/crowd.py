@@ -1,8 +1,8 @@
 """The listeners of one endless stream: each new part written to all of them in turns, the same bytes, one write each.
 
-Those in step have been written every part so far. Who asked for titles needs them after so many bytes of his own; listeners
-whose next title is due at the same byte share one piece, made once, so there are as many pieces as there are different
-places, not as there are listeners. A listener whose kernel buffer is full falls out of step, is written nothing, and
+Those in step have been written every part so far. Who asked for titles needs them after so many bytes of his own, and an Ogg
+page is numbered from where its listener began; listeners for whom this comes out the same share one piece, made once, so there
+are as many pieces as there are different places, not as there are listeners. A listener whose kernel buffer is full falls out of step, is written nothing, and
 when it takes bytes again is given what it missed from the ring; what the ring has no longer is skipped, by whole parts, and
 counted. So nobody makes us keep more than the ring, which is kept anyway.
 """
@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from rostra.edge.icy import METAINT, interleave
 from rostra.wire.server import Stream
@@ -24,6 +24,11 @@ UNSENT_BYTES: Final = 32_768
 """What the kernel may hold for one listener without having sent it: about 4 s. It must take a newcomer's burst."""
 _CATCH_UP_PARTS: Final = 8
 _AT_A_TIME: Final = 400
+
+
+class Piece(Protocol):
+    def since(self, first: int) -> bytes:
+        """The part as it stands in a stream that began with part `first`."""
 
 
 @dataclass(slots=True)
@@ -46,10 +51,11 @@ class Listener:
         number: the next part to write; in step, the first that came to it in a round.
         left: bytes until its next title; 0: it wants none.
         told: which title it was told last.
+        first: the part it began with, where that makes a difference to its bytes; else 0.
         write: nowhere unless it is in step.
     """
 
-    __slots__ = ("group", "left", "number", "on_end", "straight", "stream", "told", "write")
+    __slots__ = ("first", "group", "left", "number", "on_end", "straight", "stream", "told", "write")
 
     def __init__(self, stream: Stream, on_end: Callable[[], None]) -> None:
         """`on_end` is called once, when it listens no more."""
@@ -59,6 +65,7 @@ class Listener:
         self.number = 0
         self.left = 0
         self.told = -1
+        self.first = 0
         self.straight: Callable[[bytes], None] = _nowhere
         self.write: Callable[[bytes], None] = _nowhere
 
@@ -69,6 +76,7 @@ class _Group:
 
     left: int
     told: int
+    first: int
     members: dict[Listener, None] = field(default_factory=dict)
 
 
@@ -90,18 +98,20 @@ class Crowd:
     listeners: how many there are, in step or behind.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, *, counted_from_first: bool = False) -> None:
+        """`counted_from_first`: what a listener is written depends on the part it began with."""
         self.number = 0
+        self._counted = counted_from_first
         self._tally = tally
-        self._ring: deque[bytes] = deque(maxlen=RING_PARTS)
-        self._groups: dict[tuple[int, int], _Group] = {}
+        self._ring: deque[Piece] = deque(maxlen=RING_PARTS)
+        self._groups: dict[tuple[int, int, int], _Group] = {}
         self._behind: set[Listener] = set()
         self._rounds: deque[_Round] = deque()
         self._writing: _Round | None = None
         self._running = False
         self._title = b"\0"
         self._title_number = 0
-        self._tail: bytes | None = None
+        self._tail: Callable[[int], bytes] | None = None
         self.over = False
 
     @property
@@ -129,7 +139,7 @@ class Crowd:
             self._title = block
             self._title_number += 1
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: Piece) -> None:
         """The next part. Nothing may be added after `end`."""
         number = self.number
         self.number = number + 1
@@ -142,9 +152,9 @@ class Crowd:
         for old in groups.values():
             if not old.members:
                 continue
-            piece, left, told = self._piece(data, old.left, old.told)
+            piece, left, told = self._titled(data.since(old.first), old.left, old.told)
             self._rounds.append(_Round(list(old.members), piece, number, left, told))
-            group = self._group(left, told)
+            group = self._group(left, told, old.first)
             for listener in old.members:
                 listener.group = group
             group.members.update(old.members)
@@ -158,6 +168,7 @@ class Crowd:
         """Write `head` and the newest parts at once, then every part that comes."""
         listener.left = METAINT if titles else 0
         listener.number = self.begins_with()
+        listener.first = listener.number if self._counted else 0
         stream = listener.stream
         stream.on_gone(lambda: self._leave(listener))
         stream.on_drain(lambda: self._dismiss(listener))
@@ -167,13 +178,13 @@ class Crowd:
         self._behind.add(listener)
         if head:
             # Titles are counted from the first byte after the header, whatever that is.
-            head, listener.left, listener.told = self._piece(head, listener.left, listener.told)
+            head, listener.left, listener.told = self._titled(head, listener.left, listener.told)
             stream.write(head)
         if not stream.behind:
             self._catch_up(listener)
 
-    def end(self, tail: bytes) -> None:
-        """No further part: when all is written, `tail` is, and then the streams are over."""
+    def end(self, tail: Callable[[int], bytes]) -> None:
+        """No further part: when all is written, the `tail` of a stream that began with that part is, and then it is over."""
         self.over = True
         self._tail = tail
         if not self._running:
@@ -187,17 +198,17 @@ class Crowd:
             self._leave(listener)
             listener.stream.abort()
 
-    def _piece(self, data: bytes, left: int, told: int) -> tuple[bytes, int, int]:
+    def _titled(self, data: bytes, left: int, told: int) -> tuple[bytes, int, int]:
         if not left:
             return data, 0, told
         due = self._title if told != self._title_number else b"\0"
         piece, left, sent = interleave(data, left, due)
         return piece, left, self._title_number if sent else told
 
-    def _group(self, left: int, told: int) -> _Group:
-        group = self._groups.get((left, told))
+    def _group(self, left: int, told: int, first: int) -> _Group:
+        group = self._groups.get((left, told, first))
         if group is None:
-            group = self._groups[left, told] = _Group(left, told)
+            group = self._groups[left, told, first] = _Group(left, told, first)
         return group
 
     # Rounds. One turn of the loop writes to _AT_A_TIME listeners, then everybody else is served before the next.
@@ -231,10 +242,12 @@ class Crowd:
 
     def _finish(self) -> None:
         """The end: who is behind gets what the ring has of it in one last write."""
-        tail = self._tail or b""
+        tails = self._tail
+        assert tails is not None
         for listener in self._all():
             missed = b"" if listener.group is not None else b"".join(self._missed(listener, RING_PARTS))
             self._leave(listener)
+            tail = tails(listener.first)
             if missed + tail:
                 # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
                 listener.straight(missed + tail)
@@ -269,7 +282,7 @@ class Crowd:
             if not write(b"".join(self._missed(listener, _CATCH_UP_PARTS))):
                 return
         self._behind.discard(listener)
-        listener.group = self._group(listener.left, listener.told)
+        listener.group = self._group(listener.left, listener.told, listener.first)
         listener.group.members[listener] = None
         listener.write = listener.straight
 
@@ -281,8 +294,8 @@ class Crowd:
             listener.number = begin
         pieces: list[bytes] = []
         while listener.number < self.number and len(pieces) < most:
-            data = self._ring[listener.number - oldest]
-            piece, listener.left, listener.told = self._piece(data, listener.left, listener.told)
+            data = self._ring[listener.number - oldest].since(listener.first)
+            piece, listener.left, listener.told = self._titled(data, listener.left, listener.told)
             pieces.append(piece)
             listener.number += 1
         self._tally.parts_written += len(pieces)

@@ -5,7 +5,7 @@ from typing import Final
 
 from rostra.edge import icy
 from rostra.edge.air import Parts
-from rostra.edge.crowd import BURST_PARTS
+from rostra.edge.crowd import BURST_PARTS, Piece
 from rostra.kernel.errors import RostraError
 from rostra.sound.renditions import Rendition
 from rostra.wire.server import Stream
@@ -38,7 +38,7 @@ class Playing:
             data = await self._part(number)
             if data is None:
                 break
-            written = stream.write(self._titled(data))
+            written = stream.write(self._titled(data.since(self._first)))
             number += 1
             due += _PART_S
             if not written:
@@ -46,7 +46,7 @@ class Playing:
                     return
                 due = max(due, loop.time() - BURST_PARTS * _PART_S)
             await asyncio.sleep(due - loop.time())
-        tail = self._parts.tail(number)
+        tail = self._parts.tail(number, self._first)
         if tail:
             stream.write(self._titled(tail))
         stream.close()
@@ -56,7 +56,7 @@ class Playing:
         self._over = True
         self._stream.close()
 
-    async def _part(self, number: int) -> bytes | None:
+    async def _part(self, number: int) -> Piece | None:
         """As Parts.part; asked for again for a while, then the stream is cut off."""
         for _ in range(_TRIES):
             try:

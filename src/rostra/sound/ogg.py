@@ -1,8 +1,9 @@
 """Opus in Ogg pages: what `live.opus` is made of.
 
-A part makes one page, the same for every listener, numbered by the part's number. Who begins in the middle gets the two head
-pages first and sees that pages between are missing, which is true, and what every player of live Ogg is used to. Numbering the
-head pages so that no gap shows was tried: libogg expects its first page to be number 0 and loses the head.
+A part makes one page. Its packets are the same for every listener; its number and position count from the part that the
+listener began with, so that everybody has a whole stream of his own, from page 0 on and without a gap. Pages that kept
+their numbers wherever one joins were tried: most players do not mind, but VLC takes the first position for a late one and
+leaves out sound for half a minute.
 Sources: RFC 3533 (pages), RFC 7845 (Opus in them).
 """
 
@@ -30,6 +31,7 @@ _HEAD: Final = struct.Struct("<8sBBHIhB")
 _MIRRORED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _SHAPE: Final = Rendition.OPUS.shape
 _HEAD_PAGES: Final = 2
+_ALL_ONES: Final = 0xFFFF_FFFF
 _COMMENT_BYTES_MOST: Final = 8000  # two of them fit on a page
 
 
@@ -39,7 +41,7 @@ def serial_of(space_id: SpaceId) -> int:
 
 
 def head(space_id: SpaceId, first_part: int, comments: Sequence[tuple[str, str]]) -> bytes:
-    """The two pages before the first page of sound, which is that of `first_part`.
+    """The two pages before the sound of a stream that begins with `first_part`.
 
     Args:
         comments: names (ASCII, without "=") and texts for the listener's display.
@@ -51,14 +53,30 @@ def head(space_id: SpaceId, first_part: int, comments: Sequence[tuple[str, str]]
     return page(serial, 0, 0, [opus_head], BEGINS) + page(serial, 1, 0, [_tags(comments)])
 
 
-def part_page(space_id: SpaceId, part: int, packets: Sequence[bytes]) -> bytes:
-    """The page of one part: all its packets, and the position of its last sample."""
-    return page(serial_of(space_id), part + _HEAD_PAGES, (part + 1) * _SHAPE.part_samples, packets)
+class PartPage:
+    """The page of one part, less where it stands in a stream."""
+
+    __slots__ = ("_body", "_mirrored", "_number", "_segments", "_serial")
+
+    def __init__(self, space_id: SpaceId, number: int, packets: Sequence[bytes]) -> None:
+        """Raises ValueError as `page`."""
+        lacing = _lacing(packets)
+        self._serial, self._number, self._segments = serial_of(space_id), number, len(lacing)
+        self._body = b"".join((lacing, *packets))
+        self._mirrored = self._body.translate(_MIRRORED)
+
+    def since(self, first_part: int) -> bytes:
+        """As it stands in a stream that begins with `first_part`: a microsecond or two."""
+        number = self._number - first_part
+        granule = (number + 1) * _SHAPE.part_samples
+        start = _HEADER.pack(b"OggS", 0, 0, granule, self._serial, number + _HEAD_PAGES, 0, self._segments)
+        crc = _checksum(zlib.crc32(self._mirrored, zlib.crc32(start.translate(_MIRRORED), _ALL_ONES)))
+        return b"".join((start[:_CRC_AT], crc, start[_CRC_AT + 4 :], self._body))
 
 
-def end_page(space_id: SpaceId, parts: int) -> bytes:
-    """An empty page that says the stream is over; `parts` is how many there were."""
-    return page(serial_of(space_id), parts + _HEAD_PAGES, NO_GRANULE, [], ENDS)
+def end_page(space_id: SpaceId, parts: int, first_part: int) -> bytes:
+    """An empty page that says the stream is over; `parts` is how many the Space has."""
+    return page(serial_of(space_id), parts - first_part + _HEAD_PAGES, NO_GRANULE, [], ENDS)
 
 
 def page(serial: int, number: int, granule: int, packets: Sequence[bytes], flags: int = 0) -> bytes:
@@ -67,20 +85,27 @@ def page(serial: int, number: int, granule: int, packets: Sequence[bytes], flags
     Raises:
         ValueError: they need more than SEGMENTS_MOST lacing values.
     """
+    lacing = _lacing(packets)
+    start = _HEADER.pack(b"OggS", 0, flags, granule, serial, number & 0xFFFF_FFFF, 0, len(lacing))
+    whole = b"".join((start, lacing, *packets))
+    return whole[:_CRC_AT] + checksum(whole) + whole[_CRC_AT + 4 :]
+
+
+def checksum(page_bytes: bytes) -> bytes:
+    """RFC 3533, 6: CRC-32 with polynomial 0x04c11db7, first bit first, no inversion, over the page with its own field zero."""
+    return _checksum(zlib.crc32(page_bytes.translate(_MIRRORED), _ALL_ONES))
+
+
+def _checksum(mirrored_crc: int) -> bytes:
+    """zlib has the same polynomial with each byte's bits the other way round and both ends inverted: undo all three."""
+    return (mirrored_crc ^ _ALL_ONES).to_bytes(4, "big").translate(_MIRRORED)
+
+
+def _lacing(packets: Sequence[bytes]) -> bytes:
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     if len(lacing) > SEGMENTS_MOST:
         raise ValueError("the packets do not fit on one page")
-    number &= 0xFFFF_FFFF
-    start = _HEADER.pack(b"OggS", 0, flags, granule, serial, number, 0, len(lacing))
-    whole = b"".join((start, lacing, *packets))
-    return whole[:_CRC_AT] + struct.pack("<I", checksum(whole)) + whole[_CRC_AT + 4 :]
-
-
-def checksum(page_bytes: bytes) -> int:
-    """RFC 3533, 6: CRC-32 with polynomial 0x04c11db7, first bit first, no inversion, over the page with its own field zero."""
-    # zlib has the same polynomial with each byte's bits the other way round and both ends inverted: undo all three.
-    inverted = zlib.crc32(page_bytes.translate(_MIRRORED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
-    return int.from_bytes(inverted.to_bytes(4, "little").translate(_MIRRORED), "big")
+    return lacing
 
 
 def _tags(comments: Sequence[tuple[str, str]]) -> bytes:
