@@ -39,6 +39,7 @@ class _Child:
     sockets: Sequence[socket.socket]
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    up: bool = False
     heard_at: float = 0.0
     restarts: int = 0
 
@@ -109,8 +110,10 @@ class Supervisor:
         while not self._stopping:
             started = time.monotonic()
             code = await self._live(child)
+            child.up = False
             if self._stopping:
                 return
+            self._send_elsewhere(child)
             lived_s = time.monotonic() - started
             if not child.ready.is_set() and code == os.EX_CONFIG:
                 raise Fault(f"The {child.name} cannot start.", "Its last line above says why.")
@@ -169,6 +172,7 @@ class Supervisor:
             child.heard_at = time.monotonic()
             if first:
                 first = False
+                child.up = True
                 child.ready.set()
                 self._log.info(
                     "role ready", of=child.name, pid=process.pid, after_ms=round((child.heard_at - began) * 1000)
@@ -184,6 +188,16 @@ class Supervisor:
         finally:
             loop.remove_reader(hear)
             os.close(hear)
+
+    def _send_elsewhere(self, child: _Child) -> None:
+        """While others of its role serve the same port, nobody shall wait for a dead process: its sockets leave the group until
+        its successor listens. Alone, it leaves its queue open, so that nobody is refused."""
+        if not any(one.up and role_of(one.name) == role_of(child.name) for one in self._children.values()):
+            return
+        for one in child.sockets:
+            if one.family != socket.AF_UNIX:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RD)
 
     async def _watch(self, child: _Child, process: asyncio.subprocess.Process) -> None:
         slept_at = time.monotonic()

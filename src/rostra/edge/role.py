@@ -45,9 +45,9 @@ class EdgeRole:
         name: str = "edge",
         source: Source | None = None,
         tell: Tell | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
         mp3: Mp3 | None = None,
         vitals: Callable[[], str] = str,
-        patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         """`name` tells this edge from others: its counts stand under it, also after a restart.
 
@@ -155,7 +155,7 @@ class EdgeRole:
         text = family("rostra_edge_listeners", "gauge", "Listeners now, by Space.", listening)
         text += "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
         text += self._thinning.metrics() + self._streams.metrics() + self._source.metrics()
-        return text + self._counters.metrics("edge") + self._vitals()
+        return text + self._counters.metrics(self._name) + self._vitals()
 
     async def _sweep(self) -> None:
         while True:
