@@ -2,10 +2,11 @@
 
     python bench/bench_edge_objects.py [--rounds 5] [--seconds 3] [--connections 64] [--quick]
 
-Both serve a new part of a live Space (about 6.4 KB, the AAC rendition) over kept connections, the edge as the process that
-`rostra serve` runs, nginx as a static file; each server is pinned to one core and wrk to another. Rounds alternate between the
-two, so that a noisy machine is noisy for both. per_s: requests per second. per_cpu_s: requests per second of the server's own
-processor time, which a busy neighbour disturbs less.
+All serve a new part of a live Space (about 6.4 KB, the AAC rendition) over kept connections: the edge as the process that
+`rostra serve` runs, nginx as a static file, once with sendfile and tcp_nopush as Debian configures it and once without, which is
+quicker for files as small as these. Each server is pinned to one core and wrk to another. Rounds go through all of them, so that a
+noisy machine is noisy for each. per_s: requests per second. per_cpu_s: requests per second of the server's own processor time,
+which a busy neighbour disturbs less.
 """
 
 import argparse
@@ -34,13 +35,17 @@ pid {place}/nginx.pid;
 error_log {place}/error.log;
 events {{ worker_connections 20000; }}
 http {{
-    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; open_file_cache max=1000;
+    access_log off; {how} keepalive_requests 1000000000; open_file_cache max=1000;
     types {{ audio/mp4 m4s; }}
     client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
     uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {place}/www; }}
+    server {{ listen 127.0.0.1:{port} backlog=4096; root {www}; }}
 }}
 """
+HOW = {
+    "nginx": "sendfile on; tcp_nopush on;",
+    "nginx_tuned": "sendfile off; output_buffers 1 32k;",
+}
 
 
 def main() -> None:
@@ -58,25 +63,31 @@ def main() -> None:
         place = Path(name)
         place.chmod(0o755)  # nginx's worker runs as another user
         (place / "www").mkdir()
-        (place / "nginx.conf").write_text(NGINX.format(place=place, port=NGINX_PORT))
-        nginx = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CORE), "nginx", "-p", name, "-c", str(place / "nginx.conf")]
-        )
+        rivals = {rival: _nginx(place, rival, NGINX_PORT + at) for at, rival in enumerate(HOW)}
         try:
-            _wait_for(NGINX_PORT)
-            rates: dict[str, list[tuple[float, float]]] = {"edge": [], "nginx": []}
+            for port, _ in rivals.values():
+                _wait_for(port)
+            servers = {"edge": (PORT + 1, house.edge_pids)}
+            servers |= {rival: (port, [one.pid, *_children(one.pid)]) for rival, (port, one) in rivals.items()}
+            rates: dict[str, list[tuple[float, float]]] = {server: [] for server in servers}
             size = 0
             for _ in range(rounds):
                 path, size = _newest(house, place / "www")
-                for rival, port, pids in (
-                    ("edge", PORT + 1, house.edge_pids),
-                    ("nginx", NGINX_PORT, [nginx.pid, *_children(nginx.pid)]),
-                ):
-                    rates[rival].append(_wrk(port, path, chosen.connections, seconds, pids))
+                for server, (port, pids) in servers.items():
+                    rates[server].append(_wrk(port, path, chosen.connections, seconds, pids))
         finally:
-            nginx.send_signal(signal.SIGTERM)
-            nginx.wait(10)
+            for _, one in rivals.values():
+                one.send_signal(signal.SIGTERM)
+                one.wait(10)
     print(json.dumps({"quick": chosen.quick, "part_bytes": size, "seconds": seconds, **_result(rates)}))
+
+
+def _nginx(place: Path, name: str, port: int) -> "tuple[int, subprocess.Popen[bytes]]":
+    own = place / name
+    own.mkdir()
+    (own / "nginx.conf").write_text(NGINX.format(place=own, port=port, how=HOW[name], www=place / "www"))
+    command = ["taskset", "-c", str(SERVER_CORE), "nginx", "-p", str(own), "-c", str(own / "nginx.conf")]
+    return port, subprocess.Popen(command)
 
 
 def _newest(house: House, www: Path) -> tuple[str, int]:
@@ -126,7 +137,9 @@ def _result(rates: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
     for at, figure in enumerate(("per_s", "per_cpu_s")):
         for name, some in rates.items():
             result[f"{name}_{figure}"] = median_and_spread([one[at] for one in some], 0)
-        result[f"ratio_{figure}"] = round(result[f"edge_{figure}"]["median"] / result[f"nginx_{figure}"]["median"], 3)
+        for name in HOW:
+            ratio = result[f"edge_{figure}"]["median"] / result[f"{name}_{figure}"]["median"]
+            result[f"ratio_{figure}" if name == "nginx" else f"ratio_tuned_{figure}"] = round(ratio, 3)
     return result
 
 

@@ -2,18 +2,21 @@
 
     python bench/bench_edge_parts.py [--listeners 18000] [--rounds 5] [--seconds 10] [--quick]
 
-late: parts that came more than one part's length after they could have come. cpu_us: processor time for each answer.
+late: parts that came more than one part's length after they could have come. cpu_us: processor time for each answer. agreement:
+what `rostra rehearse` and the crowd in C, 1,000 listeners each, say of the same edge, one after the other.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from house import SPACE, House, built, median_and_spread, more_files
+from house import LOAD_CORE, SPACE, House, built, environment, median_and_spread, more_files
 from load import Run, crowd, repeated
 
 PORT = 23_200
@@ -40,6 +43,7 @@ def main() -> None:
                 )  # fmt: skip
 
         runs = [repeated(measure, chosen.quick) for _ in range(chosen.rounds or (1 if chosen.quick else 5))]
+        agreement = _agreement(program, 200 if chosen.quick else 1000)
     print(
         json.dumps(
             {
@@ -56,10 +60,40 @@ def main() -> None:
                 "gaps": max(one.total("gaps") for one in runs),
                 "errors": {key: max(one.errors[key] for one in runs) for key in runs[0].errors},
                 "generator": round(max(one.generator_share for one in runs), 3),
+                "agreement": agreement,
                 "void": [why for one in runs for why in one.void],
             }
         )
     )  # fmt: skip
+
+
+def _agreement(program: Path, listeners: int) -> dict[str, Any]:
+    with House(PORT) as house:
+        said = subprocess.run(
+            ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "rostra", "rehearse", house.page, "--listeners", str(listeners),
+             "--ramp", "2", "--seconds", "8", "--processes", "1", "--shares", "web=1", "--decoded", "0", "--json"],
+            capture_output=True, text=True, check=True, env=environment(),
+        )  # fmt: skip
+        rehearsed = json.loads(said.stdout)
+        run = crowd(
+            program,
+            "parts",
+            PORT + 1,
+            f"/s/{SPACE}/opus",
+            [listeners],
+            ramp_s=2,
+            seconds=8,
+            part_ms=500,
+            pids=house.edge_pids,
+        )
+    other = run.crowd[0]
+    names = ("listeners", "joined", "first_sound_ms", "lateness_ms", "late", "gaps")
+    return {
+        "rehearse": {name: rehearsed[name] for name in names}
+        | {"us_an_answer": rehearsed["generator"]["us_an_answer"]},
+        "crowd": {name: other[name] for name in names}
+        | {"us_an_answer": round(1e6 * other["steady_cpu_s"] / other["steady_answers"], 1)},
+    }
 
 
 if __name__ == "__main__":

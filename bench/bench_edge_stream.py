@@ -165,7 +165,7 @@ def _feed_icecast(port: int, frames: Path, stop: threading.Event) -> None:
 
 
 def _result(runs: dict[str, list[Run]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"void": [why for some in runs.values() for one in some for why in one.void]}
     for name, some in runs.items():
         served = [one.total("steady_bytes") / BYTES_PER_S / one.crowd[0]["steady_s"] for one in some]
         found[name] = {
@@ -174,13 +174,13 @@ def _result(runs: dict[str, list[Run]]) -> dict[str, Any]:
             ),
             "cores": median_and_spread([one.server_share for one in some]),
             "served": median_and_spread(served, 0),
+            "join_cpu_us": median_and_spread([1e6 * one.ramp_cpu_s / max(1, one.total("joined")) for one in some], 1),
             "joined": min(one.total("joined") for one in some),
             "gaps": max(one.total("gaps") for one in some),
             "longest_gap_s": max(one["longest_gap_s"] for run in some for one in run.crowd),
             "first_sound_p99_ms": median_and_spread([one.worst("first_sound_ms", "p99") for one in some], 0),
             "errors": {key: max(one.errors[key] for one in some) for key in some[0].errors},
             "generator": round(max(one.generator_share for one in some), 3),
-            "void": [why for one in some for why in one.void],
         }
     for rival, name in (("loop", "to_loop"), ("icecast", "to_icecast")):
         if rival in found and "edge" in found:
