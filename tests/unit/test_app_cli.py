@@ -1,11 +1,14 @@
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from broadcasts import SPACE, Broadcast
 
 from rostra.app.cli import main
+from rostra.space import events as e
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -69,6 +72,36 @@ def test_an_invited_speaker_gets_a_seat_and_a_link(rostra: Run) -> None:
     assert guest["link"].endswith(f"/studio/{space['id']}#key={guest['token']}")
 
 
+def test_the_counts_of_a_record_are_listed_and_a_changed_figure_is_found(rostra: Run, tmp_path: Path) -> None:
+    counts = [
+        e.Counted(90, 0, "connections"),  # as records had them once
+        e.Counted(
+            3900, 4100, "players that fetched sound in the last 10 s", 5012, {"web": 3400, "hls": 500}, 0.0, 0.0081
+        ),
+    ]
+
+    async def record() -> None:
+        broadcast = Broadcast(tmp_path / "data")
+        await broadcast.go_live()
+        for one in counts:
+            await broadcast.writer.append_event(one)
+        await broadcast.end()
+        await broadcast.close()
+
+    asyncio.run(record())
+    listed = made(rostra, "timeline", "counts", SPACE)
+    assert [(one["now"], one["peak"], one["unique"]) for one in listed["counts"]] == [(90, 0, 0), (3900, 4100, 5012)]
+    assert (listed["peak"], listed["unique"], listed["unique_error"]) == (4100, 5012, 0.0081)
+    assert listed["chain"] == made(rostra, "timeline", "verify", SPACE)["chain"]
+    _, said, _ = rostra("timeline", "counts", SPACE)
+    assert "At most 4,100 at once; 5,012 in all, give or take 1.6 %." in said
+
+    file = tmp_path / "data" / "spaces" / SPACE / "timeline"
+    file.write_bytes(file.read_bytes().replace(b'"peak":4100', b'"peak":9100'))
+    code, said, complained = rostra("timeline", "counts", SPACE)
+    assert (code, said) == (1, "") and "damaged" in complained
+
+
 def test_going_live_without_a_server_says_what_to_do(rostra: Run) -> None:
     space = made(rostra, "space", "create", "--title", "Evening")
     code, _, complained = rostra("space", "live", space["id"])
@@ -86,6 +119,7 @@ def test_going_live_without_a_server_says_what_to_do(rostra: Run) -> None:
         ("space", "create", "--title", "x", "--starts", "tomorrow"),
         ("space", "end", "zzzzzzzzzz"),
         ("timeline", "verify", "zzzzzzzzzz"),
+        ("timeline", "counts", "zzzzzzzzzz"),
         ("sign-in",),
         ("listen", "http://127.0.0.1:9/s/zzzzzzzzzz", "--timeout", "0.2"),
         ("speak", "http://127.0.0.1:9/s/x/whip", "--token", "t", "--file", "/nowhere.wav"),

@@ -11,7 +11,7 @@ from rostra.kernel.errors import PeerError
 from rostra.kernel.sketch import Sample, Sketch
 
 KINDS: Final = ("web", "hls", "stream", "replay")
-"""Our page; HLS players; endless streams; whoever hears what was said more than half a minute ago, with whatever player."""
+"""Our page; HLS players; endless streams; whoever hears what was said more than 24 s ago, with whatever player."""
 EDGE, BEACON = "edge", "beacon"
 METHODS: Final = (EDGE, BEACON)
 WINDOW_S: Final = 10
