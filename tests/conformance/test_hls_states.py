@@ -6,13 +6,15 @@ import pytest
 
 from rostra.rehearsal.hls.findings import Finding, Severity
 from rostra.rehearsal.hls.low_latency import LOW_LATENCY
+from rostra.rehearsal.hls.master import SIBLINGS, Siblings
 from rostra.rehearsal.hls.one import ONE
 from rostra.rehearsal.hls.playlist import Playlist
 from rostra.rehearsal.hls.reading import read
 from rostra.rehearsal.hls.succession import DELTA, SUCCESSION, Delta, Step
-from rostra.sound.hls import Playlists
+from rostra.sound.hls import Playlists, Sibling
 from rostra.sound.renditions import Rendition
 
+AAC, LOW = Rendition.HLS, Rendition.LOW
 START_US = 1_900_000_000_000_000
 PARTS = 1250
 """Beyond a window of five minutes, so that it slides."""
@@ -56,6 +58,35 @@ def test_no_version_of_a_playlist_as_it_grows_breaks_a_rule(rendition: Rendition
         assert alone(read(text)) == []
     assert complaints(list(SUCCESSION.judge(Step(before, read(playlists.live()))))) == []
     assert seen > 1120  # nine of these: ten thousand
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["parts", "wide parts"])
+def test_renditions_that_report_on_each_other_keep_the_rules_together(wide: bool) -> None:
+    here, there = (f"http://a.example/{one.shape.url}/{'wide' if wide else 'live'}.m3u8" for one in (AAC, LOW))
+    both = {here: (AAC, Playlists(AAC)), there: (LOW, Playlists(LOW))}
+    before: dict[str, Playlist] = {}
+    for number in range(150):
+        # One of the two is a part ahead for a moment.
+        for url, (rendition, playlists) in both.items():
+            playlists.add(START_US + number * rendition.shape.part_us)
+            after = {
+                url: read(
+                    mine.live(
+                        wide=wide,
+                        siblings=[Sibling(other, theirs.parts) for other, theirs in both.values() if other is not of],
+                    )
+                )
+                for url, (of, mine) in both.items()
+            }
+            assert complaints(list(SIBLINGS.judge(Siblings(after)))) == []
+            for url, playlist in after.items():
+                assert alone(playlist) == []
+                if url in before:
+                    assert complaints(list(SUCCESSION.judge(Step(before[url], playlist)))) == []
+            before = after
+            _, mine = both[url]
+            update = read(mine.live(skip=True, wide=wide, siblings=[Sibling(AAC, 0)]))
+            assert complaints(list(DELTA.judge(Delta(after[url], update)))) == []
 
 
 @pytest.mark.parametrize("rendition", list(Rendition), ids=lambda one: one.shape.url)

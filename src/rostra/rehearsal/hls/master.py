@@ -102,7 +102,11 @@ def _(it: Siblings) -> Iterator[str]:
 
 @SIBLINGS.must("sibling-dates", "6.2.4", "Date all media playlists by one clock, or none.")
 def _(it: Siblings) -> Iterator[str]:
-    dated = {url: any(one.date_s is not None for one in it.playlists[url].segments) for url in it.playlists}
+    dated = {
+        url: any(one.date_s is not None for one in playlist.segments)
+        for url, playlist in it.playlists.items()
+        if playlist.segments
+    }
     yield from _one_of(it, "whether segments are dated", dated)
     epochs = dict(it.epochs or {})
     if epochs and max(epochs.values()) - min(epochs.values()) > _APART_S:
@@ -116,8 +120,9 @@ def _(it: Siblings) -> Iterator[str]:
         if not one.low_latency or one.ended:
             continue
         reported = {urljoin(url, report.get("URI", "")): report for report in one.reports}
-        for other in it.playlists:
-            if other != url and other not in reported:
+        for other, playlist in it.playlists.items():
+            # Of an empty one there is nothing to report: LAST-MSN would name a segment that is not there.
+            if other != url and other not in reported and playlist.segments:
                 yield f"{_name(url)} has no EXT-X-RENDITION-REPORT on {_name(other)}."
 
 
