@@ -33,7 +33,7 @@ def init(rendition: Rendition, audio_config: bytes | None = None) -> bytes:
     """The init segment: ftyp, then a moov without samples and with zero durations.
 
     Args:
-        audio_config: AudioSpecificConfig of the AAC encoder (its extradata); None for plain AAC-LC 48 kHz stereo.
+        audio_config: AudioSpecificConfig of the AAC encoder (its extradata); None for plain AAC-LC 48 kHz.
     """
     ftyp = box(b"ftyp", b"iso6", bytes(4), b"iso6cmfcmp41")
     nothing = bytes(4)
