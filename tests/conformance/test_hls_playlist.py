@@ -192,6 +192,24 @@ def test_the_replay_is_an_event_that_only_grows_and_then_ends(rendition: Renditi
     assert found.segments[3].date_us == pytest.approx(START_US + 24 * rendition.shape.part_us, abs=1000)
 
 
+@pytest.mark.parametrize("parts", [0, 1, 7, 8, 9, 250, 1203])
+def test_a_past_taken_at_once_lists_what_it_would_have_part_by_part(parts: int) -> None:
+    one_by_one, at_once = Playlists(Rendition.OPUS), Playlists(Rendition.OPUS)
+    per_segment = Rendition.OPUS.shape.parts_per_segment
+    starts_us = [1_900_000_000_000_000 + number * 500_000 - (number > 500) * 30_000_000 for number in range(parts + 9)]
+    for start_us in starts_us[:parts]:
+        one_by_one.add(start_us)
+    at_once.resume(parts, starts_us[:parts:per_segment])
+    for start_us in starts_us[parts:]:
+        assert at_once.live() == one_by_one.live()
+        assert at_once.replay() == one_by_one.replay()
+        one_by_one.add(start_us)
+        at_once.add(start_us)
+    one_by_one.end()
+    at_once.end()
+    assert at_once.replay() == one_by_one.replay()
+
+
 def test_an_end_on_a_segments_border_adds_no_segment() -> None:
     playlists = grown(Rendition.OPUS, 16)
     playlists.end()

@@ -119,8 +119,7 @@ async def follow(feed: Feed, window_s: float, hot: Hot, now: float) -> Follower:
 
 def _listed(rendition: Rendition, past: Past, window_s: float, over: bool) -> Playlists:
     playlists = Playlists(rendition, window_s)
-    for number in range(past.parts):
-        playlists.add(past.dates[number // rendition.shape.parts_per_segment])
+    playlists.resume(past.parts, past.dates)
     if over:
         playlists.end()
     return playlists

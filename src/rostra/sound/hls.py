@@ -174,6 +174,19 @@ class Playlists:
         if shape.index_in_segment(self._parts) == 0:
             self._replay += self._segment(len(self._starts) - 1).encode()
 
+    def resume(self, parts: int, starts_us: Sequence[int]) -> None:
+        """Take note of everything that there was before the first `add`, at the cost of its segments, not of its parts.
+
+        Args:
+            starts_us: of each segment, wall microseconds of its first sample.
+        """
+        assert not self._parts and not self._ended
+        begun = ceil(parts / self._shape.parts_per_segment)
+        self._starts = [f"#EXT-X-PROGRAM-DATE-TIME:{iso(self._unambiguous(one))}\n" for one in starts_us[:begun]]
+        self._parts = parts
+        whole = range(self._shape.segments_complete(parts))
+        self._replay += "".join(f"{self._starts[msn]}{self._extinf}seg/{msn}.m4s\n" for msn in whole).encode()
+
     def end(self) -> None:
         """No further part will come. A last segment that is not full is listed with the length it has."""
         if self._ended:
