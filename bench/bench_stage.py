@@ -2,9 +2,12 @@
 cost together, and how long is the way from one speaker to another?
 
     python bench/bench_stage.py [--seconds 15] [--speakers 13] [--talking 13,3]
+    python bench/bench_stage.py --seconds 3600 --talking 3 --keep        an hour, for its memory
 
 cores: CPU time of the stage's process per second. way_ms: from the start of a sound at the sender (20 ms before its packet
-leaves) to the arrival of the first packet that carries it at the receiver; a browser's own playout comes on top.
+leaves) to the arrival of the first packet that carries it at the receiver; a browser's own playout comes on top. Of runs of ten
+minutes and more `rss_slope_kb_per_min` is the line through the stage's memory, looked at every ten seconds after the first sixth
+of the time, in which libraries and buffers take what they then keep. `--keep` adds the row to bench/results.
 """
 
 import argparse
@@ -36,6 +39,8 @@ from rostra.kernel.log import Log, write_to_stderr
 
 KEY = "the operator's key of this bench"
 FRAME_S = 0.02
+SAMPLE_S = 10
+LONG_S = 600
 BEEP_EVERY = 53  # frames; not a multiple of anything in the room
 
 
@@ -171,7 +176,10 @@ async def be_speakers(port: int, count: int, talking: int, seconds: float, stage
         await asyncio.sleep(6)  # jitter buffers settle on this machine's noise
         ear.heard.clear()
         before, began, packets_before, memory = cpu_s(stage), time.monotonic(), ear.packets, rss_kb(stage)
-        await asyncio.sleep(seconds)
+        memories = [memory]
+        while (left_s := began + seconds - time.monotonic()) > 0:
+            await asyncio.sleep(min(SAMPLE_S, left_s))
+            memories.append(rss_kb(stage))
         cores = (cpu_s(stage) - before) / (time.monotonic() - began)
         received = ear.packets - packets_before
         grown_kb = rss_kb(stage) - memory
@@ -193,6 +201,17 @@ async def be_speakers(port: int, count: int, talking: int, seconds: float, stage
         "ticks_skipped": skipped,
         "rss_mb": round(rss_kb(stage) / 1000, 1),
         "rss_growth_kb_per_min": round(grown_kb / seconds * 60),
+        **(_over_time(memories) if seconds >= LONG_S else {}),
+    }
+
+
+def _over_time(memories_kb: list[int]) -> dict[str, Any]:
+    """The slope of memory after the first sixth, and how it was every twelfth of the time, in MB."""
+    later = memories_kb[len(memories_kb) // 6 :]
+    slope = float(np.polyfit(np.arange(len(later)) * SAMPLE_S / 60, later, 1)[0])
+    return {
+        "rss_slope_kb_per_min": round(slope, 2),
+        "rss_mb_over_time": [round(one / 1000, 1) for one in memories_kb[:: max(1, len(memories_kb) // 12)]],
     }
 
 
@@ -211,6 +230,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--speakers", type=int, default=13)
     parser.add_argument("--talking", default="13,3")
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--be-stage", nargs=2, metavar=("DATA", "PORT"))
     given = parser.parse_args()
     if given.be_stage:
@@ -228,10 +248,14 @@ def main() -> None:
                         break
                     except httpx.HTTPError:
                         time.sleep(0.1)
-                print(
-                    json.dumps(uvloop.run(be_speakers(port, given.speakers, talking, given.seconds, stage.pid))),
-                    flush=True,
-                )
+                row = uvloop.run(be_speakers(port, given.speakers, talking, given.seconds, stage.pid))
+                row["seconds"] = given.seconds
+                print(json.dumps(row), flush=True)
+                if given.keep:
+                    with (Path(__file__).parent / "results" / "stage_hour.jsonl").open("a") as results:
+                        results.write(
+                            json.dumps({"bench": "stage", "at": time.strftime("%FT%TZ", time.gmtime()), **row}) + "\n"
+                        )
             finally:
                 stage.kill()
                 stage.wait()
