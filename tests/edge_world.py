@@ -128,7 +128,7 @@ class Cache:
         self.asked.append(request.target)
         kept = [(name, value) for name, value in request.headers.items() if name != "accept-encoding"]
         host, _, port = self.to.removeprefix("http://").partition(":")
-        client = Client((host, int(port)), ClientLimits(connect_s=0.05))
+        client = Client((host, int(port)), ClientLimits(connect_s=2.0))
         try:
             async with await client.request(request.method, request.target, kept) as answer:
                 headers = [pair for pair in answer.headers if pair[0] != "date"]
