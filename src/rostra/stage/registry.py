@@ -156,11 +156,12 @@ class Registry:
                 try:
                     needed = await self._live_once(space_id, self._running[space_id])
                 except (UnknownSpace, Overloaded, DiskFull, Damaged) as refusal:
+                    if not isinstance(refusal, UnknownSpace | Overloaded):
+                        self._log.error("a Space's record could not be opened", space=space_id, why=str(refusal))
                     if not ready.done():
                         ready.set_exception(_said(refusal))
                         ready.exception()
                         return
-                    self._log.error("a Space's record could not be opened", space=space_id, why=str(refusal))
                 except Exception as bug:  # noqa: BLE001  the edge itself
                     self.counters.restarts += 1
                     self._log.error("a Space's stage failed and begins anew", trace=bug, space=space_id)

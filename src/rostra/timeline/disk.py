@@ -87,10 +87,12 @@ class DiskLibrary:
         place = self._place(space_id)
         if not (place / "timeline").exists():
             raise UnknownSpace(f"There is no Space {space_id}.")
-        head = Head(place / "head", write=False)
         try:
+            head = Head(place / "head", write=False)
+        except (FileNotFoundError, ValueError):
+            committed = 0  # lost: how much there must be at its end nobody can say
+        else:
             committed = head.committed
-        finally:
             head.close()
         return verify(place / "timeline", space_id, committed, progress)
 

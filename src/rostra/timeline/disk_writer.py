@@ -5,7 +5,6 @@ import contextlib
 import ctypes
 import errno
 import json
-import mmap
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -14,19 +13,21 @@ from pathlib import Path
 from typing import Final
 
 from rostra.kernel.clock import Clock
-from rostra.kernel.errors import Damaged, DiskFull, Overloaded, Unavailable
+from rostra.kernel.errors import DiskFull, Overloaded, Unavailable
 from rostra.kernel.ids import SpaceId
 from rostra.sound.renditions import Rendition
 from rostra.space.events import Event, Speaking, from_json
 from rostra.space.space import Space, evolve, to_plain
 from rostra.timeline import index, record
 from rostra.timeline.bell import Ringer
+from rostra.timeline.disk_reader import read_record, snapshot_in
 from rostra.timeline.ports import Entry, Kind, PartMeta, RoomLeft
 
 PENDING_MOST: Final = 4096
 """Records that may wait for the disk (at two parts each half second: seventeen minutes). One more raises Overloaded."""
 _SEGMENT_S: Final = 4.0
 _CLOSE_S: Final = 10.0
+_PIECE_BYTES: Final = 1 << 20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _Framed = tuple[Entry, bytes, bytes, record.Stamp]  # the record's bytes and its index row
@@ -63,7 +64,7 @@ class DiskWriter:
         self._index_fd = os.open(place / "index", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._head = index.Head(place / "head", write=True)
         try:
-            self._recover()
+            self._recover(self._head.committed)
         except BaseException:
             self._release()
             raise
@@ -132,6 +133,10 @@ class DiskWriter:
         self._closed = True
         if self._flushing:
             await asyncio.wait([self._flushing], timeout=_CLOSE_S)
+        if self._flushing:
+            # A thread still waits for the disk: the files are its own until it is done.
+            self._flushing.add_done_callback(lambda _: self._release())
+            return
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._size)  # gives back the reserve, which lies behind the end
             os.fdatasync(self._fd)
@@ -185,7 +190,7 @@ class DiskWriter:
         framed: list[_Framed] = []
         for kind, body, meta, rendition, _ in batch:
             written, chain = record.write(seq, kind, stamp, body, chain)
-            entry = _entry(seq, kind, stamp, at, len(body), meta)
+            entry = index.entry_at(seq, kind, stamp.at_us, at, len(body), meta)
             framed.append((entry, written, index.row_of(entry, rendition), stamp))
             seq, at = seq + 1, at + len(written)
         return framed, chain
@@ -259,79 +264,42 @@ class DiskWriter:
             self._reserved_to = wanted
         _allocate(self._index_fd, 0, (self._seq + 16_384) * index.ROW.size)
 
-    def _recover(self) -> None:
+    def _recover(self, committed: int) -> None:
         """Read the record from its first byte, cut a torn end, make the index and the fold anew."""
         size = os.fstat(self._fd).st_size
         old_rows = os.pread(self._index_fd, os.fstat(self._index_fd).st_size, 0)
-        rows = bytearray()
-        if size:
-            with mmap.mmap(self._fd, size, prot=mmap.PROT_READ) as mapped, memoryview(mapped) as data:
-                self._read_all(data, old_rows, rows)
-        if size > self._size:
-            self._cut_bytes = size - self._size
-            os.ftruncate(self._fd, self._size)
+        found = read_record(self._fd, self._id, committed, old_rows, snapshot_in(self._place))
+        if size > found.size:
+            if found.disorder:
+                self._keep_aside(found.size, size)
+            self._cut_bytes = size - found.size
+            os.ftruncate(self._fd, found.size)
             os.fdatasync(self._fd)
-        _write_all(self._index_fd, bytes(rows), 0)
-        os.ftruncate(self._index_fd, len(rows))
+        self._space, self._chain, self._size, self._seq = found.space, found.chain, found.size, found.seq
+        self._inits, self.damaged = found.inits, found.damaged
+        for entry, stamp in found.last_parts.values():
+            self._remember(entry, stamp)
+        _write_all(self._index_fd, bytes(found.rows), 0)
+        os.ftruncate(self._index_fd, len(found.rows))
         self._head.committed = self._seq
         self._write_snapshot()
 
-    def _read_all(self, data: memoryview, old_rows: bytes, rows: bytearray) -> None:
-        while self._size < len(data):
-            try:
-                one = record.read(data, self._size, self._seq, self._chain)
-            except Damaged:
-                chain = self._behind_damage(data, old_rows)
-                if chain is None:
-                    return  # the torn end of a crash
-                rows += old_rows[len(rows) : len(rows) + index.ROW.size]
-                self.damaged = (*self.damaged, self._seq)
-                entry = index.entry_of(rows, self._seq)
-                self._chain, self._size, self._seq = chain, _end(entry), self._seq + 1
-                if entry.part:
-                    self._remember(entry, record.Stamp(entry.at_us, 0, 0))
-                continue
-            with one.body as body:
-                meta = record.part_meta(body) if one.kind is Kind.PART else None
-                entry = _entry(one.seq, one.kind, one.stamp, one.start, len(body), meta)
-                rendition = Rendition(body[0]) if one.kind is Kind.INIT else None
-                if one.kind is Kind.EVENT:
-                    self._space = evolve(self._space, from_json(bytes(body)), entry.at_us, entry.seq)
-            if rendition:
-                self._inits.add(rendition)
-            if meta:
-                self._remember(entry, one.stamp)
-            rows += index.row_of(entry, rendition)
-            self._chain, self._size, self._seq = one.chain, one.end, self._seq + 1
-
-    def _behind_damage(self, data: memoryview, old_rows: bytes) -> bytes | None:
-        """The chain value behind a rotten record, if the index shows a good record behind it; such a record is left as it is.
-
-        `timeline verify` goes on naming it; a Space on the air does not fall silent for it.
-        """
-        if (self._seq + 2) * index.ROW.size > len(old_rows):
-            return None
-        end = _end(index.entry_of(old_rows, self._seq))
+    def _keep_aside(self, start: int, stop: int) -> None:
+        """What is cut off is more than a torn record, so it is not destroyed. Raises OSError where there is no room for it."""
+        aside = os.open(
+            self._place / f"timeline.cut-{start}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+        )
         try:
-            record.read(data, end, self._seq + 1, None).body.release()
-        except (Damaged, ValueError):
-            return None
-        return bytes(data[end - 32 : end])
+            for at in range(start, stop, _PIECE_BYTES):
+                _write_all(aside, os.pread(self._fd, min(_PIECE_BYTES, stop - at), at), at - start)
+            os.fdatasync(aside)
+        finally:
+            os.close(aside)
 
     def _release(self) -> None:
         self._head.close()
         os.close(self._fd)
         os.close(self._index_fd)
-
-
-def _entry(seq: int, kind: Kind, stamp: record.Stamp, start: int, body: int, meta: PartMeta | None) -> Entry:
-    """`start`: of the record; the payload lies behind its header and, in a part or an init, behind the leading fields."""
-    lead = {Kind.PART: record.PART.size, Kind.INIT: 1, Kind.EVENT: 0}[kind]
-    return Entry(seq, kind, stamp.at_us, start + record.HEADER.size + lead, body - lead, meta)
-
-
-def _end(entry: Entry) -> int:
-    return entry.offset + entry.length + record.TRAILER.size
 
 
 def _write_all(fd: int, data: bytes, at: int) -> None:

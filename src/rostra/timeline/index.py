@@ -12,6 +12,7 @@ from typing import Final, overload
 
 from rostra.sound.renditions import Rendition
 from rostra.timeline.ports import Entry, Kind, PartFlag, PartMeta
+from rostra.timeline.record import HEADER, PART, TRAILER
 
 ROW: Final = struct.Struct("<QQQIIBBBbb3x")
 """payload offset, at_us, start_us, payload length, part number, kind, rendition, flags, level, peak."""
@@ -34,6 +35,28 @@ def entry_of(rows: bytes | bytearray | memoryview, seq: int) -> Entry:
     if kind == Kind.PART:
         meta = PartMeta(Rendition(rendition), number, PartFlag(flags), level, peak, start_us)
     return Entry(seq, Kind(kind), at_us, offset, length, meta)
+
+
+def entry_at(seq: int, kind: Kind, at_us: int, start: int, body: int, meta: PartMeta | None) -> Entry:
+    """The entry of a record that begins at `start` and whose body has so many bytes.
+
+    The payload lies behind the header and, in a part or an init, behind the body's leading fields.
+    """
+    lead = _LEAD[kind]
+    return Entry(seq, kind, at_us, start + HEADER.size + lead, body - lead, meta)
+
+
+def start_of(entry: Entry) -> int:
+    """Where its record begins in the file."""
+    return entry.offset - _LEAD[entry.kind] - HEADER.size
+
+
+def end_of(entry: Entry) -> int:
+    """Where the record behind it begins."""
+    return entry.offset + entry.length + TRAILER.size
+
+
+_LEAD: Final = {Kind.PART: PART.size, Kind.INIT: 1, Kind.EVENT: 0}
 
 
 class Entries(Sequence[Entry]):

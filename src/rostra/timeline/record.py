@@ -106,6 +106,25 @@ def read(data: memoryview, start: int, seq: int, chain: bytes | None) -> Record:
     return Record(seq, Kind(kind), Stamp(at_us, boot_us, boot), body, start, body_end + TRAILER.size, linked)
 
 
+def number_at(data: memoryview, at: int) -> int | None:
+    """The number of the record that seems to begin at `at`; None if none can."""
+    if at + HEADER.size > len(data):
+        return None
+    magic, kind, zero, length, seq, *_ = HEADER.unpack_from(data, at)
+    fits = length <= BODY_MOST and at + HEADER.size + length + TRAILER.size <= len(data)
+    return seq if magic == MAGIC and not zero and kind in _KINDS and fits else None
+
+
+def unproven(data: memoryview, start: int, seq: int) -> Record | None:
+    """Record number `seq` by what its header says, whatever its checksum says; None where even that is no record's."""
+    if number_at(data, start) != seq:
+        return None
+    _, kind, _, length, _, at_us, boot_us, boot = HEADER.unpack_from(data, start)
+    end = start + HEADER.size + length + TRAILER.size
+    body = data[start + HEADER.size : end - TRAILER.size]
+    return Record(seq, Kind(kind), Stamp(at_us, boot_us, boot), body, start, end, bytes(data[end - 32 : end]))
+
+
 def part_body(meta: PartMeta, boot_us: int, payload: bytes) -> bytes:
     level, peak = max(-127, min(0, meta.level_dbfs)), max(-127, min(0, meta.peak_dbfs))
     return PART.pack(meta.rendition, meta.flags, level, peak, meta.number, meta.start_us, boot_us) + payload
