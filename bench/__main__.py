@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench.demands import missed
+
 HERE = Path(__file__).parent
 
 
@@ -26,6 +28,13 @@ def commit() -> str:
 def main() -> int:
     named = [one for one in sys.argv[1:] if not one.startswith("--")]
     options = [one for one in sys.argv[1:] if one.startswith("--")]
+    known = {file.stem.removeprefix("bench_") for file in HERE.glob("bench_*.py")}
+    if unknown := set(named) - known:
+        print(
+            f"There is no benchmark {', '.join(sorted(unknown))}. There are: {', '.join(sorted(known))}.",
+            file=sys.stderr,
+        )
+        return 2
     worst = 0
     for file in sorted(HERE.glob("bench_*.py")):
         name = file.stem.removeprefix("bench_")
@@ -44,6 +53,9 @@ def main() -> int:
                 "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
                 "took_s": round(time.monotonic() - began, 1), **json.loads(line),
             }  # fmt: skip
+            for what in [] if row.get("quick") else missed(name, row):
+                print(f"{name}: not reached: {what}", file=sys.stderr)
+                worst = max(worst, 1)
             print(json.dumps(row))
             with (HERE / "results" / f"{name}.jsonl").open("a") as results:
                 results.write(json.dumps(row) + "\n")

@@ -12,40 +12,21 @@ which a busy neighbour disturbs less.
 import argparse
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from house import LOAD_CORE, SERVER_CORE, SPACE, House, cpu_s, median_and_spread
+from house import LOAD_CORE, SPACE, House, cpu_s, median_and_spread
+from rival import HOW, nginx
 
 PORT = 23_200
 NGINX_PORT = PORT + 20
-
-NGINX = """
-worker_processes 1;
-daemon off;
-pid {place}/nginx.pid;
-error_log {place}/error.log;
-events {{ worker_connections 20000; }}
-http {{
-    access_log off; {how} keepalive_requests 1000000000; open_file_cache max=1000;
-    types {{ audio/mp4 m4s; }}
-    client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
-    uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {www}; }}
-}}
-"""
-HOW = {
-    "nginx": "sendfile on; tcp_nopush on;",
-    "nginx_tuned": "sendfile off; output_buffers 1 32k;",
-}
 
 
 def main() -> None:
@@ -59,35 +40,22 @@ def main() -> None:
     for tool in ("wrk", "nginx", "taskset"):
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is needed; on Debian: apt-get install wrk nginx util-linux")
-    with tempfile.TemporaryDirectory(prefix="rostra-bench-") as name, House(PORT) as house:
-        place = Path(name)
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rostra-bench-")))
+        house = stack.enter_context(House(PORT))
         place.chmod(0o755)  # nginx's worker runs as another user
-        (place / "www").mkdir()
-        rivals = {rival: _nginx(place, rival, NGINX_PORT + at) for at, rival in enumerate(HOW)}
-        try:
-            for port, _ in rivals.values():
-                _wait_for(port)
-            servers = {"edge": (PORT + 1, house.edge_pids)}
-            servers |= {rival: (port, [one.pid, *_children(one.pid)]) for rival, (port, one) in rivals.items()}
-            rates: dict[str, list[tuple[float, float]]] = {server: [] for server in servers}
-            size = 0
-            for _ in range(rounds):
-                path, size = _newest(house, place / "www")
-                for server, (port, pids) in servers.items():
-                    rates[server].append(_wrk(port, path, chosen.connections, seconds, pids))
-        finally:
-            for _, one in rivals.values():
-                one.send_signal(signal.SIGTERM)
-                one.wait(10)
+        www = place / "www"
+        www.mkdir()
+        servers = {"edge": (PORT + 1, house.edge_pids)}
+        for at, rival in enumerate(HOW):
+            servers[rival] = NGINX_PORT + at, stack.enter_context(nginx(rival, place, www, NGINX_PORT + at))
+        rates: dict[str, list[tuple[float, float]]] = {server: [] for server in servers}
+        size = 0
+        for _ in range(rounds):
+            path, size = _newest(house, www)
+            for server, (port, pids) in servers.items():
+                rates[server].append(_wrk(port, path, chosen.connections, seconds, pids))
     print(json.dumps({"quick": chosen.quick, "part_bytes": size, "seconds": seconds, **_result(rates)}))
-
-
-def _nginx(place: Path, name: str, port: int) -> "tuple[int, subprocess.Popen[bytes]]":
-    own = place / name
-    own.mkdir()
-    (own / "nginx.conf").write_text(NGINX.format(place=own, port=port, how=HOW[name], www=place / "www"))
-    command = ["taskset", "-c", str(SERVER_CORE), "nginx", "-p", str(own), "-c", str(own / "nginx.conf")]
-    return port, subprocess.Popen(command)
 
 
 def _newest(house: House, www: Path) -> tuple[str, int]:
@@ -115,21 +83,6 @@ def _wrk(port: int, path: str, connections: int, seconds: int, pids: list[int]) 
         sys.exit(said)
     requests = int(said.split(" requests in ")[0].split()[-1])
     return float(said.split("Requests/sec:")[1].split()[0]), requests / used_s
-
-
-def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"nothing answers on port {port}")
 
 
 def _result(rates: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 /* A crowd for the benchmarks, as light as a process can be: it measures the server, so it must not be the limit.
  *
- *     crowd stream|parts HOST PORT PATH LISTENERS RAMP_S SECONDS PART_MS
+ *     crowd stream|parts|files HOST PORT PATH LISTENERS RAMP_S SECONDS PART_MS
  *
  * stream: GET PATH, an endless answer; what is measured is when bytes came.
  * parts:  GET PATH/join.mp4 once, then PATH/part/N.m4s, each asked before it exists, N from the header Rostra-Next on.
+ * files:  PATH/part/N.m4s, N counted from the beginning, each asked PART_MS after the one before: for servers that cannot hold a request.
  *
  * Listener i sets out at i/LISTENERS of the ramp whatever happened to the others; time to first sound counts from there. Prints
  * "steady" when the ramp is over, and SECONDS later one JSON object. A part is late by how much later it came than the best
@@ -30,14 +31,15 @@ static const double GAP_S = 1.5, AGAIN_S = 1.0;
 struct listener {
     int fd, state, next, head_len;
     long left;
-    double intended, heard;
+    double intended, heard, asked_at;
     char joined, had_gap, joining;
     char head[HEAD_MOST];
 };
 
 static struct listener *all;
-static int poll_fd, is_stream, listeners, retries[MOST], retry_first, retry_last;
-static double retry_at[MOST];
+static int poll_fd, is_stream, is_files, listeners, retries[MOST], retry_first, retry_last;
+static int resting[MOST], rest_first, rest_last; /* who asks again PART_MS after the last time, in that order */
+static double retry_at[MOST], start;
 static struct sockaddr_in server;
 static const char *path;
 static char host[64], buffer[1 << 18];
@@ -95,6 +97,7 @@ static void ask(struct listener *one) {
         length = snprintf(text, sizeof text, "GET %s/part/%d.m4s HTTP/1.1\r\nHost: %s\r\nUser-Agent: crowd\r\n\r\n", path, one->next, host);
     one->state = HEAD;
     one->head_len = 0;
+    one->asked_at = is_files ? now() : 0;
     if (send(one->fd, text, length, MSG_NOSIGNAL) != length) lost++, leave(one);
 }
 
@@ -113,7 +116,8 @@ static void set_out(struct listener *one) {
         if (bind(one->fd, (struct sockaddr *)&from, sizeof from)) cannot++;
     }
     setsockopt(one->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    one->joining = !is_stream && !one->next;
+    one->joining = !is_stream && !is_files && !one->next;
+    if (is_files) one->next = (now() - start) / part_s;
     if (connect(one->fd, (struct sockaddr *)&server, sizeof server) == 0) {
         watch(one, EPOLLIN, EPOLL_CTL_ADD);
         ask(one);
@@ -153,14 +157,15 @@ static void answered(struct listener *one) {
     answers++;
     if (!one->joining) {
         if (at - one->next * part_s < offset) offset = at - one->next * part_s;
-        double behind = at - one->next * part_s - offset;
+        double behind = is_files ? at - one->asked_at : at - one->next * part_s - offset;
         note(late_ms, behind);
         over_part += behind > part_s;
         one->next++;
     }
     one->joining = 0;
     sound(one, at);
-    ask(one);
+    if (is_files) resting[rest_last++ % MOST] = one - all;
+    else ask(one);
 }
 
 /* The head of an answer, whole in one->head; gives how many of its bytes were head, 0 if it is not whole yet, -1 if unusable. */
@@ -216,8 +221,9 @@ static void readable(struct listener *one) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 9) return fprintf(stderr, "crowd stream|parts HOST PORT PATH LISTENERS RAMP_S SECONDS PART_MS\n"), 2;
+    if (argc != 9) return fprintf(stderr, "crowd stream|parts|files HOST PORT PATH LISTENERS RAMP_S SECONDS PART_MS\n"), 2;
     is_stream = !strcmp(argv[1], "stream");
+    is_files = !strcmp(argv[1], "files");
     snprintf(host, sizeof host, "%s:%s", argv[2], argv[3]);
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
     inet_pton(AF_INET, argv[2], &server.sin_addr);
@@ -233,7 +239,7 @@ int main(int argc, char **argv) {
     all = calloc(listeners, sizeof *all);
     for (int i = 0; i < listeners; i++) all[i].fd = -1;
     struct epoll_event events[EVENTS];
-    double began = now(), steady = 0, steady_cpu = 0, end = began + ramp + 1.0 + seconds, at, busy_at = began, busy_cpu = cpu(), busiest = 0;
+    double began = start = now(), steady = 0, steady_cpu = 0, end = began + ramp + 1.0 + seconds, at, busy_at = began, busy_cpu = cpu(), busiest = 0;
     long steady_answers = 0, steady_bytes = 0, steady_late = 0, steady_gaps = 0;
     int out = 0;
     while ((at = now()) < end) {
@@ -244,6 +250,10 @@ int main(int argc, char **argv) {
             if (out % 64 == 0) break;
         }
         while (retry_first < retry_last && retry_at[retry_first % MOST] <= at) set_out(&all[retries[retry_first++ % MOST]]);
+        while (rest_first < rest_last && all[resting[rest_first % MOST]].asked_at + part_s <= at) {
+            struct listener *one = &all[resting[rest_first++ % MOST]];
+            if (one->state == BODY && one->left == 0) ask(one);
+        }
         if (!steady && out == listeners && at > began + ramp + 1.0) {
             steady = at, steady_cpu = cpu(), steady_answers = answers, steady_bytes = bytes, steady_late = over_part, steady_gaps = gaps;
             printf("steady\n");
@@ -254,7 +264,7 @@ int main(int argc, char **argv) {
             if (share > busiest) busiest = share;
             busy_at = at, busy_cpu = cpu();
         }
-        int found = epoll_wait(poll_fd, events, EVENTS, out < listeners ? 1 : 20);
+        int found = epoll_wait(poll_fd, events, EVENTS, out < listeners || is_files ? 1 : 20);
         for (int i = 0; i < found; i++) {
             struct listener *one = events[i].data.ptr;
             if (one->state == CONNECTING) {
