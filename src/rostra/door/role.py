@@ -160,19 +160,24 @@ class DoorRole:
         except UnknownSpace:
             self._give(exchange, self._no_space)
         except (OSError, ValueError, RostraError) as wrong:
-            self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
-            self._give(exchange, self._pages.plain(503, "One moment", _UNREADABLE, [("Retry-After", "5")]))
+            self._unreadable(exchange, space_id, wrong)
 
     def _studio(self, exchange: Exchange, name: str) -> None:
-        known = parse_space_id(name)
+        space_id = parse_space_id(name)
+        if space_id is None:
+            self._give(exchange, self._no_space)
+            return
         try:
-            if known is not None:
-                self._library.snapshot(known)
-                self._give(exchange, self._shells["/studio"])
-                return
-        except (OSError, ValueError, RostraError):
-            pass  # the record cannot be read or there is none: the same to somebody who wants on the stage
-        self._give(exchange, self._no_space)
+            self._library.snapshot(space_id)
+            self._give(exchange, self._shells["/studio"])
+        except UnknownSpace:
+            self._give(exchange, self._no_space)
+        except (OSError, ValueError, RostraError) as wrong:
+            self._unreadable(exchange, space_id, wrong)
+
+    def _unreadable(self, exchange: Exchange, space_id: SpaceId, wrong: Exception) -> None:
+        self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
+        self._give(exchange, self._pages.plain(503, "One moment", _UNREADABLE, [("Retry-After", "5")]))
 
     def _elsewhere(self, request: Request) -> Response:
         """The sound lives at the edge: the same path and query there."""
