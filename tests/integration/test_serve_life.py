@@ -86,6 +86,7 @@ def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:
 def test_a_space_lives_its_life_by_command(server: Rostra) -> None:
     space = server.run("space", "create", "--title", "Evening", "--starts", "2030-05-04T20:00:00Z")
     assert server.state(space["id"])["state"] == "scheduled"
+    assert space["studio"] == f"{server.door}/studio/{space['id']}#key={space['token']}"
     assert server.run("space", "delay", space["id"], "--minutes", "40", "--reason", "late")["state"] == "delayed"
     assert server.run("space", "open", space["id"])["state"] == "open"
     assert server.run("space", "show", space["id"])["state"] == "open"

@@ -72,6 +72,21 @@ def test_an_invited_speaker_gets_a_seat_and_a_link(rostra: Run) -> None:
     assert guest["link"].endswith(f"/studio/{space['id']}#key={guest['token']}")
 
 
+def test_the_studio_link_opens_the_hosts_seat_though_no_server_runs(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert space["studio"] == f"{space['page'].replace('/s/', '/studio/')}#key={space['token']}"
+    assert "#" not in made(rostra, "space", "show", space["id"])["studio"]
+
+
+def test_no_more_are_invited_than_the_settings_seat_though_no_server_runs(rostra: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rostra.toml").write_text("speakers_most = 2\n")
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert made(rostra, "space", "invite", space["id"], "--name", "Ben")["seat"] == "s2"
+    code, said, _ = rostra("space", "invite", space["id"], "--name", "Cleo", "--json")
+    assert code == 1 and json.loads(said)["error"]["code"] == "stage-full"
+
+
 def test_the_counts_of_a_record_are_listed_and_a_changed_figure_is_found(rostra: Run, tmp_path: Path) -> None:
     counts = [
         e.Counted(90, 0, "connections"),  # as records had them once
