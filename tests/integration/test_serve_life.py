@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import make
 from rostra_process import ROSTRA, Rostra, environment, free_ports
 
 from rostra.kernel.settings import ROLES, role_of
@@ -64,6 +65,25 @@ def test_doctor_finds_nothing_broken(server: Rostra) -> None:
     report = server.run("doctor", "--port", str(server.port))
     failed = [one for one in report["findings"] if one["result"] == "fail"]
     assert report["ok"] and not failed
+
+
+def test_a_house_that_speaks_tls_itself_finds_nothing_broken_and_shows_no_role_as_away(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rostra.toml").write_text(
+        f'tls_certificate = "{tmp_path}/server.pem"\ntls_key = "{tmp_path}/server.key"\nedges = 2\n'
+    )
+    with Rostra(tmp_path / "data", free_ports()) as server:
+        assert server.greeting["page"] == f"https://127.0.0.1:{server.port}"
+        report = server.run("doctor", "--port", str(server.port))
+        assert report["ok"], [one for one in report["findings"] if one["result"] == "fail"]
+        answered = [one["what"] for one in report["findings"] if one["what"].startswith("role ")]
+        assert sorted(answered) == sorted(f"role {name}" for name in (*ROLES, "edge-2"))
+        office = f"http://127.0.0.1:{server.port + ROLES.index('control')}"
+        request = urllib.request.Request(f"{office}/metrics", headers={"Authorization": f"Bearer {server.key}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            up = [line for line in answer.read().decode().splitlines() if line.startswith("rostra_up{")]
+        assert sorted(up) == sorted(f'rostra_up{{role="{name}"}} 1' for name in (*ROLES, "edge-2"))
 
 
 def test_a_second_serve_on_the_same_data_is_refused_in_one_sentence(server: Rostra) -> None:
