@@ -295,6 +295,12 @@ def test_the_operator_sees_every_process_which_one_is_away_and_the_settings_in_f
         server.kill_role("edge-2", signal.SIGCONT)
         expect(page.locator("#roles b.yes")).to_have_text(names, timeout=15_000)
 
+        server.kill_role("control", signal.SIGSTOP)  # which would have told of the others
+        expect(page.locator("#roles b")).to_have_text(["Control"], timeout=15_000)
+        expect(page.locator("#roles b")).to_have_class("care")
+        server.kill_role("control", signal.SIGCONT)
+        expect(page.locator("#roles b.yes")).to_have_text(names, timeout=15_000)
+
         rows = page.locator("#settings tr")
         expect(rows.filter(has=page.locator("code", has_text=re.compile("^edges$")))).to_contain_text("2changed")
         expect(rows.filter(has_text="rehearsal_key")).to_contain_text("set, not shown here")

@@ -121,8 +121,9 @@ async function look() {
 }
 
 async function health() {
-  const response = await fetch("/metrics").catch(() => null);
-  const lines = response?.ok ? (await response.text()).split("\n") : ['rostra_up{role="control"} 0'];
+  const page = await fetch("/metrics", { signal: AbortSignal.timeout(4000) })
+    .then((response) => (response.ok ? response.text() : "")).catch(() => ""); // prettier-ignore
+  const lines = page ? page.split("\n") : ['rostra_up{role="control"} 0'];
   /** @param {string} name @param {string} process */
   const sum = (name, process) =>
     lines.filter((line) => line.startsWith(`${name}{`) && line.includes(`role="${process}"`))
