@@ -19,9 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from radio_set import RadioSet, mp3_of
 from rostra_process import Rostra, free_ports
 
-ROLES = ("door", "edge", "control", "stage")
+from rostra.kernel.settings import ROLES
+
 APART_S = (2.5, 6.0)
 
 
@@ -80,8 +82,9 @@ def run(
         time.sleep(0.2)
     listening = server.begin("listen", space["page"])
     hls = server.begin("listen", space["page"], "--via", "hls")
-    visitor = Visitor(space["page"])
+    visitor, radio = Visitor(space["page"]), RadioSet(space["page"])
     visitor.start()
+    radio.start()
     time.sleep(5)
     began, killed, verified = time.monotonic(), Counter[str](), 0
     verify_s = []
@@ -100,7 +103,10 @@ def run(
     for one in (listening, hls, speaking):
         one.interrupt()
     heard, by_hls, spoken = listening.result(), hls.result(), speaking.result()
+    radio.stop.set()
     server.run("space", "end", space["id"])
+    radio.join(20)
+    record = mp3_of(server.sound, space["id"])
     proof = server.run("timeline", "verify", space["id"])
     return {
         "seed": seed,
@@ -114,6 +120,11 @@ def run(
         "page_slowest_s": round(visitor.slowest_s, 2),
         "listener": short(heard),
         "hls_listener": short(by_hls),
+        "mp3_listener": {
+            "connections": len(radio.heard),
+            "with_a_hole": radio.misses(record),
+            "longest_wait_s": round(radio.longest_wait_s, 2),
+        },
         "speaker": {key: spoken[key] for key in ("seconds_sent", "seconds_missed", "reconnects")},
         "record": {key: proof[key] for key in ("whole", "seconds", "filled_s", "away_s")},
         "filled_s_per_stage_kill": round(proof["filled_s"] / max(1, killed["stage"]), 2),

@@ -39,11 +39,12 @@ def space(state: State = State.LIVE, name: str = "abcdefghjk", **fields: object)
 
 
 class Shown:
-    """A Library that only knows snapshots; `broken` ids cannot be read for now."""
+    """A Library that only knows snapshots; `broken` ids cannot be read for now, and raise `wrong`."""
 
     def __init__(self, *spaces: Space) -> None:
         self.spaces = {one.id: one for one in spaces}
         self.broken: set[SpaceId] = set()
+        self.wrong: Exception = OSError("the disk is busy")
         self.asked = 0
 
     def put(self, one: Space) -> None:
@@ -55,7 +56,7 @@ class Shown:
     def snapshot(self, space_id: SpaceId) -> Space:
         self.asked += 1
         if space_id in self.broken:
-            raise OSError("the disk is busy")
+            raise self.wrong
         if space_id not in self.spaces:
             raise UnknownSpace(f"There is no Space {space_id}.")
         return self.spaces[space_id]

@@ -103,10 +103,14 @@ class Rostra:
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
 
+    def said(self, message: str, process: str | None = None) -> list[dict[str, Any]]:
+        """The supervisor's lines of this message on its processes, or on one of them, oldest first."""
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [one for one in lines if one["message"] == message and process in (None, one["of"])]
+
     def pids(self) -> dict[str, int]:
         """The process of each role, from the log's last word on it."""
-        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
-        return {line["of"]: line["pid"] for line in lines if line["message"] == "role started"}
+        return {one["of"]: one["pid"] for one in self.said("role started")}
 
     def kill_role(self, role: str, number: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pids()[role]

@@ -14,6 +14,8 @@ import pytest
 from machine import kept_waiting_s
 from rostra_process import ROSTRA, Command, environment, free_ports
 
+from rostra.kernel.settings import ROLES
+
 pytestmark = pytest.mark.timeout(180)
 DEMO = Path(__file__).parents[2] / "tools" / "demo.py"
 
@@ -52,7 +54,7 @@ def test_the_demonstration_is_on_the_air_is_heard_and_ends_cleanly(
     assert any("/sign-in#token=" in line for line in said), said
 
     started = _below(process.pid)
-    assert len(started) >= 7, "the server with four roles, and two voices"
+    assert len(started) >= 1 + len(ROLES) + 2, "the server with its roles, and two voices"
     report, waited_s = Command([*ROSTRA, "listen", page, "--seconds", "6", "--json"]).watched()
     # No gap, but for what the machine took from the processes on the way.
     assert report["gap_s"] <= waited_s + sum(kept_waiting_s(pid) for pid in started), report

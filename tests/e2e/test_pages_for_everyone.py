@@ -147,6 +147,7 @@ def test_the_office(own_server: Rostra, page: Page) -> None:
     is_for_everyone(page, "sign-in with a link")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#none")).to_be_visible()
+    expect(page.locator("#settings tr").first).to_be_visible()
     is_for_everyone(page, "an empty office")
     page.get_by_label("Title").fill("The night sky")
     page.get_by_role("button", name="Schedule it").click()

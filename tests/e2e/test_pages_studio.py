@@ -1,13 +1,15 @@
 """The studio and the office in a real Chromium with a make-believe microphone."""
 
 import re
+import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from people import FLAGS, MICROPHONE, go_live, go_on_stage
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from rostra_process import Rostra
+from rostra_process import Rostra, free_ports
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
 
@@ -245,8 +247,7 @@ def test_the_operator_signs_in_schedules_invites_and_the_host_enters_his_studio(
     page.goto(own_server.greeting["sign_in"])
     assert "#" not in page.url
     page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#roles li")).to_have_count(4)
-    expect(page.locator("#roles b.yes")).to_have_count(4)
+    expect(page.locator("#roles b.yes")).to_have_count(len(own_server.pids()))
 
     page.get_by_label("Title").fill("The night sky")
     page.get_by_label(re.compile("^Starts")).fill("2040-07-01T20:00")
@@ -273,3 +274,36 @@ def test_the_operator_signs_in_schedules_invites_and_the_host_enters_his_studio(
     host.get_by_role("button", name="Sign in").click()
     expect(host.locator("#words")).not_to_have_text("This link works once. Press to sign in on this device.")
     assert host.url.endswith("/sign-in"), "the operator's link was used up"
+
+
+def test_the_operator_sees_every_process_which_one_is_away_and_the_settings_in_force(
+    tmp_path: Path, device: Callable[..., BrowserContext]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rostra.toml").write_text('edges = 2\nrehearsal_key = "a key that nobody shall read"\n')
+    with Rostra(tmp_path / "data", free_ports()) as server:
+        page = device().new_page()
+        page.goto(server.greeting["sign_in"])
+        page.get_by_role("button", name="Sign in").click()
+        names = ["Door", "Edge", "Edge 2", "Stage", "Radio", "Control"]
+        expect(page.locator("#roles b")).to_have_text(names)
+        expect(page.locator("#roles b.yes")).to_have_text(names)
+
+        server.kill_role("edge-2", signal.SIGSTOP)
+        expect(page.locator("#roles b.care")).to_have_text(["Edge 2"], timeout=15_000)
+        expect(page.locator("#roles li", has_text="Edge 2")).to_contain_text("does not answer")
+        server.kill_role("edge-2", signal.SIGCONT)
+        expect(page.locator("#roles b.yes")).to_have_text(names, timeout=15_000)
+
+        server.kill_role("control", signal.SIGSTOP)  # which would have told of the others
+        expect(page.locator("#roles b")).to_have_text(["Control"], timeout=15_000)
+        expect(page.locator("#roles b")).to_have_class("care")
+        server.kill_role("control", signal.SIGCONT)
+        expect(page.locator("#roles b.yes")).to_have_text(names, timeout=15_000)
+
+        rows = page.locator("#settings tr")
+        expect(rows.filter(has=page.locator("code", has_text=re.compile("^edges$")))).to_contain_text("2changed")
+        expect(rows.filter(has_text="rehearsal_key")).to_contain_text("set, not shown here")
+        expect(rows.filter(has_text="turn_password")).to_contain_text("not set")
+        expect(rows.filter(has_text="sound_url")).to_contain_text(server.sound)
+        assert "nobody shall read" not in page.content()

@@ -144,8 +144,8 @@ class PlainStage:
 
 @asynccontextmanager
 async def world(data: Path, **settings: Any) -> AsyncIterator[World]:
-    """All four ports are taken; door and edge answer nothing unless a test makes them."""
-    held = four_sockets()
+    """The ports of all roles are taken; door and edge answer nothing unless a test makes them."""
+    held = role_sockets()
     chosen = Settings(port=held[0].getsockname()[1], **settings)
     clock = ManualClock()
     library, store = DiskLibrary(data, clock, sync="off"), SqlStore(sqlite_engine(data / "people.db", busy_s=0.5), "it")
@@ -187,7 +187,7 @@ def in_world(story: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     return test
 
 
-def four_sockets() -> list[socket.socket]:
+def role_sockets() -> list[socket.socket]:
     for first in range(22_010, 22_480, len(ROLES)):
         held = []
         try:
@@ -201,7 +201,7 @@ def four_sockets() -> list[socket.socket]:
         except OSError:
             for one in held:
                 one.close()
-    raise RuntimeError("no four ports in a row are free")
+    raise RuntimeError("no ports in a row are free")
 
 
 def _json(status: int, told: dict[str, Any]) -> Response:

@@ -182,6 +182,7 @@ async def test_only_operators_see_and_change_people(w: World) -> None:
         ("DELETE", f"/api/people/{w.store.operator(w.now).id}", None),
         ("DELETE", "/api/people/invitations/123", None),
         ("GET", "/metrics", None),
+        ("GET", "/api/settings", None),
     ):
         assert (await host.request(method, path, json=body)).status_code == 403, path
         assert (await nobody.request(method, path, json=body)).status_code == 401, path

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import httpx
-from control_world import BEARER, KEY, four_sockets
+from control_world import BEARER, KEY, role_sockets
 
 from rostra.broadcast.programme import Broadcast
 from rostra.control.role import ControlRole
@@ -59,7 +59,7 @@ async def a_life(program: httpx.AsyncClient, library: DiskLibrary) -> None:
 
 def test_a_space_lives_its_life_on_the_real_stage(tmp_path: Path) -> None:
     async def story() -> None:
-        held = four_sockets()
+        held = role_sockets()
         settings = Settings(port=held[0].getsockname()[1])
         clock, log = SystemClock(), Log("test")
         library, ours, store = (

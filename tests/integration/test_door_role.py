@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -80,6 +81,20 @@ async def test_the_page_of_a_space_is_there_in_every_state_of_its_life(made: Bro
             await becomes(said)
         state = (await door.get(f"/s/{SPACE}/state.json")).json()
         assert state["state"] == "ended" and state["lobby"] is None and state["next_poll_s"] == 300
+
+
+async def test_of_a_space_that_cannot_be_read_page_and_studio_say_so_and_not_that_it_never_was(
+    made: Broadcast, tmp_path: Path
+) -> None:
+    place = tmp_path / "spaces" / SPACE
+    await made.writer.close()
+    (place / "snapshot").write_text("{")
+    os.truncate(place / "index", 0)
+    async with door_on(tmp_path) as door:
+        for path in (f"/s/{SPACE}", f"/s/{SPACE}/state.json", f"/studio/{SPACE}"):
+            page = await door.get(path)
+            assert (page.status_code, page.headers["retry-after"]) == (503, "5"), path
+            assert "cannot be read just now" in page.text and "There is no Space" not in page.text
 
 
 async def test_a_space_that_never_was_is_a_plain_page_with_404(made: Broadcast, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import make
 from rostra_process import ROSTRA, Rostra, environment, free_ports
 
-ROLES = ("door", "edge", "control", "stage")
+from rostra.kernel.settings import ROLES, role_of
 
 
 def alive(pid: int) -> bool:
@@ -56,7 +57,7 @@ def test_the_data_is_for_its_owner_alone(server: Rostra) -> None:
 
 
 def test_every_role_answers(server: Rostra) -> None:
-    for port in range(server.port, server.port + 4):
+    for port in range(server.port, server.port + len(ROLES)):
         assert server.get(f"http://127.0.0.1:{port}/healthz")
 
 
@@ -64,6 +65,25 @@ def test_doctor_finds_nothing_broken(server: Rostra) -> None:
     report = server.run("doctor", "--port", str(server.port))
     failed = [one for one in report["findings"] if one["result"] == "fail"]
     assert report["ok"] and not failed
+
+
+def test_a_house_that_speaks_tls_itself_finds_nothing_broken_and_shows_no_role_as_away(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rostra.toml").write_text(
+        f'tls_certificate = "{tmp_path}/server.pem"\ntls_key = "{tmp_path}/server.key"\nedges = 2\n'
+    )
+    with Rostra(tmp_path / "data", free_ports()) as server:
+        assert server.greeting["page"] == f"https://127.0.0.1:{server.port}"
+        report = server.run("doctor", "--port", str(server.port))
+        assert report["ok"], [one for one in report["findings"] if one["result"] == "fail"]
+        answered = [one["what"] for one in report["findings"] if one["what"].startswith("role ")]
+        assert sorted(answered) == sorted(f"role {name}" for name in (*ROLES, "edge-2"))
+        office = f"http://127.0.0.1:{server.port + ROLES.index('control')}"
+        request = urllib.request.Request(f"{office}/metrics", headers={"Authorization": f"Bearer {server.key}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            up = [line for line in answer.read().decode().splitlines() if line.startswith("rostra_up{")]
+        assert sorted(up) == sorted(f'rostra_up{{role="{name}"}} 1' for name in (*ROLES, "edge-2"))
 
 
 def test_a_second_serve_on_the_same_data_is_refused_in_one_sentence(server: Rostra) -> None:
@@ -86,6 +106,7 @@ def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:
 def test_a_space_lives_its_life_by_command(server: Rostra) -> None:
     space = server.run("space", "create", "--title", "Evening", "--starts", "2030-05-04T20:00:00Z")
     assert server.state(space["id"])["state"] == "scheduled"
+    assert space["studio"] == f"{server.door}/studio/{space['id']}#key={space['token']}"
     assert server.run("space", "delay", space["id"], "--minutes", "40", "--reason", "late")["state"] == "delayed"
     assert server.run("space", "open", space["id"])["state"] == "open"
     assert server.run("space", "show", space["id"])["state"] == "open"
@@ -135,7 +156,7 @@ def test_stopping_is_orderly_and_leaves_nothing_running(tmp_path: Path) -> None:
     assert not [role for role, pid in pids.items() if alive(pid)]
     assert "killing it" not in rostra.log()
     stopped = [json.loads(line)["of"] for line in rostra.log().splitlines() if '"role stopped"' in line]
-    assert stopped == ["door", "edge", "control", "stage"]
+    assert list(dict.fromkeys(map(role_of, stopped))) == ["door", "edge", "radio", "control", "stage"]
     assert not (rostra.data / "run" / "serve.json").exists()
     assert not (rostra.data / "people.db-wal").exists(), "the database was not closed"
 

@@ -12,6 +12,8 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransportPolicy
 from rostra_process import free_ports
 from stage_world import until, world
 
+from rostra.app import doctor
+
 USER, PASSWORD = "speaker", "only for this test"
 RELAYS = 40
 
@@ -57,6 +59,26 @@ def test_a_speaker_behind_a_relay_is_heard_and_hears(tmp_path: Path, transport: 
                 assert behind.strength(1000) < 0.02
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_doctor_gets_a_relayed_address_with_the_right_password_and_says_so_without_it(
+    tmp_path: Path, transport: str
+) -> None:
+    def finding(password: str) -> doctor.Finding:
+        (tmp_path / "rostra.toml").write_text(
+            f'turn_url = "turn:127.0.0.1:{port}?transport={transport}"\nturn_user = "{USER}"\nturn_password = "{password}"\n'
+        )
+        found = doctor.examine(tmp_path, port=free_ports())
+        return next(one for one in found if one.what == "turn")
+
+    with relay(tmp_path) as port:
+        asyncio.run(answers(port))
+        allowed, refused = finding(PASSWORD), finding("guessed")
+    assert allowed.result == "ok"
+    host, _, relayed = allowed.said.rpartition(" ")[2].rpartition(":")
+    assert host == "127.0.0.1" and port < int(relayed) <= port + RELAYS
+    assert refused.result == "fail" and "turn_password" in refused.remedy
 
 
 async def answers(port: int) -> None:

@@ -72,6 +72,21 @@ def test_an_invited_speaker_gets_a_seat_and_a_link(rostra: Run) -> None:
     assert guest["link"].endswith(f"/studio/{space['id']}#key={guest['token']}")
 
 
+def test_the_studio_link_opens_the_hosts_seat_though_no_server_runs(rostra: Run) -> None:
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert space["studio"] == f"{space['page'].replace('/s/', '/studio/')}#key={space['token']}"
+    assert "#" not in made(rostra, "space", "show", space["id"])["studio"]
+
+
+def test_no_more_are_invited_than_the_settings_seat_though_no_server_runs(rostra: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rostra.toml").write_text("speakers_most = 2\n")
+    space = made(rostra, "space", "create", "--title", "Evening")
+    assert made(rostra, "space", "invite", space["id"], "--name", "Ben")["seat"] == "s2"
+    code, said, _ = rostra("space", "invite", space["id"], "--name", "Cleo", "--json")
+    assert code == 1 and json.loads(said)["error"]["code"] == "stage-full"
+
+
 def test_the_counts_of_a_record_are_listed_and_a_changed_figure_is_found(rostra: Run, tmp_path: Path) -> None:
     counts = [
         e.Counted(90, 0, "connections"),  # as records had them once
@@ -120,6 +135,13 @@ def test_going_live_without_a_server_says_what_to_do(rostra: Run) -> None:
         ("space", "end", "zzzzzzzzzz"),
         ("timeline", "verify", "zzzzzzzzzz"),
         ("timeline", "counts", "zzzzzzzzzz"),
+        (),
+        ("spcae",),
+        ("space",),
+        ("space", "create"),
+        ("space", "show", "zzzzzzzzzz", "twice\nor more"),
+        ("space", "delay", "zzzzzzzzzz", "--minutes", "some"),
+        ("listen", "http://127.0.0.1:9/s/zzzzzzzzzz", "--via", "pigeon"),
         ("sign-in",),
         ("listen", "http://127.0.0.1:9/s/zzzzzzzzzz", "--timeout", "0.2"),
         ("speak", "http://127.0.0.1:9/s/x/whip", "--token", "t", "--file", "/nowhere.wav"),
@@ -132,6 +154,13 @@ def test_a_failure_is_what_and_what_to_do_and_an_object_for_programs(rostra: Run
     assert len(complained.strip().splitlines()) == 2, complained
     assert "Traceback" not in complained and "made a mistake" not in complained
     assert json.loads(said)["error"].keys() == {"code", "message", "remedy"}
+
+
+def test_a_command_typed_wrongly_is_told_what_was_wrong_and_where_to_read(rostra: Run) -> None:
+    code, said, complained = rostra("space", "create", "--json")
+    assert (code, json.loads(said)["error"]["code"]) == (1, "usage")
+    what, remedy = complained.splitlines()
+    assert "--title" in what and remedy.startswith("'rostra space create --help'")
 
 
 def test_a_setting_that_does_not_exist_stops_the_start_and_names_the_nearest(rostra: Run, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_edges_share_a_port_but_not_with_a_stranger(tmp_path: Path) -> None:
     sockets = open_all(settings, tmp_path)
     try:
         assert list(sockets) == list(settings.processes)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["edge-2.sock", "edge.sock"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["door.sock", "edge-2.sock", "edge.sock"]
         ports = [
             one.getsockname()[1] for name in ("edge", "edge-2") for one in sockets[name] if one.family != socket.AF_UNIX
         ]

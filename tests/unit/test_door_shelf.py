@@ -9,7 +9,7 @@ from rostra.door.listing import Listing
 from rostra.door.pages import Pages
 from rostra.door.shelf import Shelf
 from rostra.kernel.clock import ManualClock
-from rostra.kernel.errors import UnknownSpace
+from rostra.kernel.errors import Damaged, UnknownSpace
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.settings import Settings
 from rostra.space.states import State
@@ -86,8 +86,19 @@ def test_state_json_tells_the_time_once_a_second() -> None:
     assert state_of(shelf)["now"] != first
 
 
-def test_a_page_stays_when_its_record_cannot_be_read_for_a_moment() -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        OSError("the disk is busy"),
+        ValueError("not an event"),
+        Damaged("the index is shorter than the record says", 57, 0),
+        UnknownSpace("There is no Space."),
+    ],
+    ids=lambda wrong: type(wrong).__name__,
+)
+def test_a_page_stays_when_its_record_cannot_be_read_for_a_moment(wrong: Exception) -> None:
     library, clock = Shown(space()), ManualClock()
+    library.wrong = wrong
     shelf = shelf_of(library, clock)
     page = shelf.page(ID)
     library.broken.add(ID)

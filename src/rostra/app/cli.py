@@ -31,8 +31,9 @@ COMMANDS = (
 
 
 def main() -> None:
-    args = parser(sys.argv[1] if len(sys.argv) > 1 else "").parse_args()
+    args = argparse.Namespace(json="--json" in sys.argv, debug="--debug" in sys.argv)  # until all is understood
     try:
+        args = parser(sys.argv[1] if len(sys.argv) > 1 else "").parse_args()
         args.run(args)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -57,9 +58,9 @@ def main() -> None:
 
 def parser(asked: str = "") -> argparse.ArgumentParser:
     """The parser of every command, or of the one asked for if there is such a one."""
-    from rostra.app.commands.face import Declared
+    from rostra.app.commands.face import Declared, Parser
 
-    made = argparse.ArgumentParser(prog="rostra", description="Live audio for the biggest conversation of the day.")
+    made = Parser(prog="rostra", description="Live audio for the biggest conversation of the day.")
     made.add_argument("--version", action="version", version=f"rostra {__version__}")
     declared = Declared(made.add_subparsers(required=True, metavar="COMMAND"))
     for name in (asked,) if asked in COMMANDS else COMMANDS:

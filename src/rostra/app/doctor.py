@@ -24,7 +24,9 @@ from rostra.wire.client import Client, ClientLimits
 
 _LIBRARIES = ("aiortc", "av", "fastapi", "jinja2", "numpy", "sqlalchemy", "uvicorn", "uvloop")
 _DEADLINE_S = 3.0
+_GIVE_BACK_S = 0.5
 _PART_S = 0.5
+_SYNCED = Path("/run/systemd/timesync/synchronized")
 _MB_PER_HOUR = 100
 """One Space's record: 48 + 96 + 48 kb/s and frames, when somebody always speaks."""
 
@@ -191,15 +193,21 @@ def _turn(settings: Settings) -> Iterator[Finding]:
 
 
 async def _allocate(settings: Settings) -> str:
-    """Ask the TURN server for a relayed address (RFC 8656 7) and give it back."""
+    """Ask the TURN server for a relayed address (RFC 8656 7), give it back to the server, and say which it was."""
     from aioice import turn
+
+    over = asyncio.Event()
+
+    class Relayed(asyncio.DatagramProtocol):
+        def connection_lost(self, _: Exception | None) -> None:
+            over.set()
 
     scheme, _, rest = settings.turn_url.partition(":")
     server, _, query = rest.partition("?")
     host, _, port = server.rpartition(":") if ":" in server else (server, "", "")
     address = (host, int(port or (5349 if scheme == "turns" else 3478)))
     transport, _ = await turn.create_turn_endpoint(
-        asyncio.DatagramProtocol,
+        Relayed,
         server_addr=address,
         username=settings.turn_user,
         password=settings.turn_password,
@@ -211,6 +219,8 @@ async def _allocate(settings: Settings) -> str:
         return f"{relay[0]}:{relay[1]}"
     finally:
         transport.close()
+        with suppress(TimeoutError):  # then it runs out by itself
+            await asyncio.wait_for(over.wait(), _GIVE_BACK_S)
 
 
 def _disk(data: Path) -> Iterator[Finding]:
@@ -254,7 +264,12 @@ def _clocks() -> Iterator[Finding]:
     time.sleep(0.25)
     apart_ms = abs((time.time() - wall) - (time.monotonic() - monotonic)) * 1000
     if wall < 1_700_000_000:
-        yield Finding("clock", "fail", f"says {time.strftime('%Y-%m-%d')}", "Set the date; listeners see wrong times.")
+        yield Finding(
+            "clock",
+            "fail",
+            f"says {time.strftime('%Y-%m-%d', time.localtime(wall))}",
+            "Set the date; listeners see wrong times.",
+        )
     elif apart_ms > 20:
         yield Finding(
             "clock",
@@ -264,8 +279,7 @@ def _clocks() -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", f"{time.strftime('%Y-%m-%d %H:%M:%S')} UTC{time.strftime('%z')}, steady")
-    synced = Path("/run/systemd/timesync/synchronized").exists()
-    if synced or _kernel_says_synced():
+    if _SYNCED.exists() or _kernel_says_synced():
         yield Finding("time service", "ok", "synchronised")
     else:
         yield Finding(

@@ -2,7 +2,8 @@
 
 A role that dies leaves its socket open, so a connection made meanwhile waits in the kernel's queue and is served by the
 role's successor; nobody is refused. Edges side by side each have a socket of their own on the one port, between which the
-kernel shares out what comes, and a private one, because at the shared port nobody can choose whom he asks.
+kernel shares out what comes, and a private one, because at the shared port nobody can choose whom he asks. The door has a
+private one too: there it can be asked without TLS, whatever it speaks outside.
 """
 
 import errno
@@ -15,6 +16,7 @@ from rostra.kernel.errors import Fault
 from rostra.kernel.settings import ROLES, Settings, role_of
 
 _PRIVATE = ".sock"
+_FACING_OUTWARD = ("door", "edge")
 _BACKLOG = 8192
 """Cut by the kernel to net.core.somaxconn (4096 by default)."""
 
@@ -25,7 +27,7 @@ def open_all(
     """Sockets by process, all or none.
 
     Args:
-        run: the directory for the edges' private sockets.
+        run: the directory for the private sockets.
         only: of these processes.
     Raises:
         Fault: a port is taken or not allowed, or the host is not one of this machine's addresses.
@@ -59,8 +61,8 @@ def private_sockets_of(run: Path) -> dict[str, str]:
 
 
 def private_sockets(settings: Settings, run: Path) -> dict[str, str]:
-    """Where each edge can be asked by itself."""
-    return {name: str(run / f"{name}{_PRIVATE}") for name in settings.processes if role_of(name) == "edge"}
+    """Where the door and each edge can be asked by this machine alone."""
+    return {name: str(run / f"{name}{_PRIVATE}") for name in settings.processes if role_of(name) in _FACING_OUTWARD}
 
 
 def close_all(sockets: dict[str, list[socket.socket]]) -> None:

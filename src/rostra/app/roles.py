@@ -177,7 +177,7 @@ def _control(name: str, place: Place, settings: Settings, log: Log, closing: Exi
         log=log,
         key=place.operator_key(),
         store=store,
-        edges=private_sockets(settings, place.run),
+        private=private_sockets(settings, place.run),
         vitals=vitals.metrics,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rostra.app.place import Place, settings_of
+from rostra.control import addresses
 from rostra.kernel.clock import SystemClock, iso, parse_iso
 from rostra.kernel.errors import Fault, PeerError, RostraError, UnknownSpace
 from rostra.kernel.ids import SpaceId, new_secret, new_space_id, parse_space_id, secret_hash
@@ -82,8 +83,7 @@ class Spaces:
         token = new_secret()
         space = self._decide_here(space_id, lambda: _commands().Invite(name=name, token_hash=secret_hash(token)))
         seat = space.sitting()[-1].seat
-        settings = settings_of(self._place)
-        return {"seat": seat, "token": token, "link": f"{settings.door_base}/studio/{space_id}#key={token}"}
+        return {"seat": seat, "token": token, "link": addresses.seat(settings_of(self._place), space_id, token)}
 
     def _do(self, text: str, verb: str, command: Callable[[], Any], body: Plain | None = None) -> Plain:
         space_id = parse_id(text)
@@ -120,11 +120,14 @@ class Spaces:
             time.time_ns() // 1000,
             auto_live=auto_live,
         )
-        return {**self._shown(self._append(space_id, lambda space: events, create=True)), "token": token}
+        shown = self._shown(self._append(space_id, lambda space: events, create=True))
+        return {**shown, "token": token, "studio": addresses.seat(settings_of(self._place), space_id, token)}
 
     def _decide_here(self, space_id: SpaceId, command: Callable[[], Any]) -> Any:
+        commands, seats_most = _commands(), settings_of(self._place).speakers_most
+
         def decide(space: Any) -> Any:
-            return _commands().decide(space, command(), _commands().OPERATOR, time.time_ns() // 1000)
+            return commands.decide(space, command(), commands.OPERATOR, time.time_ns() // 1000, seats_most=seats_most)
 
         return self._append(space_id, decide)
 

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 import rostra
-from rostra.control import people, reference, scrape, sign_in, spaces
+from rostra.control import people, reference, scrape, settings, sign_in, spaces
 from rostra.control.borders import told
 from rostra.control.desk import AtDesk, Desk
 from rostra.control.guard import OperatorOnly
@@ -41,7 +41,7 @@ def build(desk: Desk) -> FastAPI:
         responses={"default": {"model": Failure, "description": "What was wrong."}},
     )
     app.state.desk = desk
-    for router in (sign_in.router, people.router, spaces.router, _pages):
+    for router in (sign_in.router, people.router, spaces.router, settings.router, _pages):
         app.include_router(router)
     app.add_exception_handler(RostraError, _answer)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -167,6 +167,20 @@ class Spaces(Given):
     damaged: list[str] = Field(description="Spaces whose record cannot be read.")
 
 
+class Setting(Given):
+    name: str
+    meaning: str
+    value: str | int | list[str] | None = Field(
+        description="What an empty or zero one stands for, where that is something else. Null for a secret."
+    )
+    changed: bool = Field(description="Whether it is another than the default; of a secret, whether it was set.")
+    secret: bool
+
+
+class SettingsInForce(Given):
+    settings: list[Setting]
+
+
 class Seat(Given):
     seat: str
     token: str = Field(description="Opens this seat. Shown this once.")

@@ -39,14 +39,14 @@ class ControlRole:
         log: Log,
         key: str,
         store: Store,
-        edges: Mapping[str, str] | None = None,
+        private: Mapping[str, str] | None = None,
         vitals: Callable[[], str] = str,
     ) -> None:
-        """`edges`: the private socket of each edge by its name, where there are several to ask for metrics.
+        """`private`: the sockets of this machine's processes that are asked there for their metrics, by name.
 
         `vitals`: how the process does, to stand beside the role's own metrics.
         """
-        self._log, self._edges, self._vitals = log, edges, vitals
+        self._log, self._private, self._vitals = log, private, vitals
         self._library, self._settings, self._clock, self._key, self._store = library, settings, clock, key, store
         self._desk: Desk | None = None
         self._borders: Borders | None = None
@@ -55,7 +55,7 @@ class ControlRole:
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Serve on these sockets (they stay the caller's). Returns when requests are answered."""
-        line = StageLine(self._settings, self._key, self._log, self._edges)
+        line = StageLine(self._settings, self._key, self._log, self._private)
         self._desk = Desk(
             self._settings, self._library, self._store, self._clock, self._log, self._key, line, self.metrics
         )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rostra.kernel.errors import PeerError, Unavailable
 from rostra.kernel.ids import SpaceId, parse_space_id
 from rostra.kernel.log import Log
-from rostra.kernel.settings import Settings, role_of
+from rostra.kernel.settings import ROLES, Settings, role_of
 from rostra.wire.client import Client, ClientLimits
 
 COMMAND_DEADLINE_S: Final = 10.0
@@ -21,14 +21,11 @@ _METRICS_AT: Final = {"door": "/door/metrics"}
 class StageLine:
     """A refusal of the stage is passed on as it is; where the stage is away, Unavailable says so."""
 
-    def __init__(self, settings: Settings, key: str, log: Log, edges: Mapping[str, str] | None = None) -> None:
-        """`edges`: private sockets by name; without them the one edge is asked at its port."""
-        others = [name for name in settings.processes if role_of(name) not in ("control", "edge")]
-        self._clients = {name: Client(settings.address(name), _LIMITS) for name in others}
-        if edges:
-            self._clients |= {name: Client(path, _LIMITS) for name, path in edges.items()}
-        else:
-            self._clients["edge"] = Client(settings.address("edge"), _LIMITS)
+    def __init__(self, settings: Settings, key: str, log: Log, private: Mapping[str, str] | None = None) -> None:
+        """`private`: private sockets by process; the others are asked at their role's port."""
+        addresses: dict[str, tuple[str, int] | str] = {role: settings.address(role) for role in ROLES}
+        addresses |= private or {}
+        self._clients = {name: Client(at, _LIMITS) for name, at in addresses.items() if name != "control"}
         self._headers = [("authorization", f"Bearer {key}"), ("content-type", "application/json")]
         self._log = log
         self.calls: Counter[str] = Counter()

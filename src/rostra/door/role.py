@@ -27,6 +27,8 @@ _READ: Final = ("GET", "HEAD")
 _SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)
 _SOUND: Final = re.compile(r"(?:hls|low|opus|mp3)/.+|live\.[a-z0-9]+|recording\.[a-z0-9]+", re.DOTALL)
 _STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
+_PRIVATE_LIMITS: Final = Limits(body_bytes=1024, idle_s=10.0, connections=16)
+_PRIVATE_DRAIN_S: Final = 0.5
 _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
 
 
@@ -63,14 +65,19 @@ class DoorRole:
         )
         self._counters = Counters()
         self._server: Server | None = None
+        self._private: Server | None = None
         self._reading: asyncio.Task[None] | None = None
         self._deaf = _nothing_to_stop
 
     async def start(self, sockets: list[socket.socket]) -> None:
-        """Serve on these sockets. The list of Spaces fills in the background; their own pages are there at once."""
+        """Serve on these sockets, on private ones without TLS. The list of Spaces fills in the background; their own pages are
+        there at once."""
         self._deaf = self._library.hear(self._heard)
         secure = certificate_of(self._settings.tls_certificate, self._settings.tls_key)
-        self._server = await serve(self._handle, sockets, Limits(), self._counters, self._log, secure=secure)
+        private = [one for one in sockets if one.family == socket.AF_UNIX]
+        self._private = await serve(self._handle, private, _PRIVATE_LIMITS, Counters(), self._log)
+        public = [one for one in sockets if one.family != socket.AF_UNIX]
+        self._server = await serve(self._handle, public, Limits(), self._counters, self._log, secure=secure)
         self._reading = asyncio.create_task(self._listing.read(), name="listing")
 
     async def stop(self, deadline_s: float) -> None:
@@ -80,6 +87,8 @@ class DoorRole:
             await asyncio.wait([self._reading])
         if self._server is not None:
             await self._server.drain(deadline_s)
+        if self._private is not None:
+            await self._private.drain(_PRIVATE_DRAIN_S)
         await self._stage.close()
         await self._control.close()
 
@@ -160,19 +169,24 @@ class DoorRole:
         except UnknownSpace:
             self._give(exchange, self._no_space)
         except (OSError, ValueError, RostraError) as wrong:
-            self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
-            self._give(exchange, self._pages.plain(503, "One moment", _UNREADABLE, [("Retry-After", "5")]))
+            self._unreadable(exchange, space_id, wrong)
 
     def _studio(self, exchange: Exchange, name: str) -> None:
-        known = parse_space_id(name)
+        space_id = parse_space_id(name)
+        if space_id is None:
+            self._give(exchange, self._no_space)
+            return
         try:
-            if known is not None:
-                self._library.snapshot(known)
-                self._give(exchange, self._shells["/studio"])
-                return
-        except (OSError, ValueError, RostraError):
-            pass  # the record cannot be read or there is none: the same to somebody who wants on the stage
-        self._give(exchange, self._no_space)
+            self._library.snapshot(space_id)
+            self._give(exchange, self._shells["/studio"])
+        except UnknownSpace:
+            self._give(exchange, self._no_space)
+        except (OSError, ValueError, RostraError) as wrong:
+            self._unreadable(exchange, space_id, wrong)
+
+    def _unreadable(self, exchange: Exchange, space_id: SpaceId, wrong: Exception) -> None:
+        self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
+        self._give(exchange, self._pages.plain(503, "One moment", _UNREADABLE, [("Retry-After", "5")]))
 
     def _elsewhere(self, request: Request) -> Response:
         """The sound lives at the edge: the same path and query there."""

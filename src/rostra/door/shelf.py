@@ -9,7 +9,7 @@ from rostra.door.answer import Answer
 from rostra.door.pages import Pages
 from rostra.door.view import beacon, state_json
 from rostra.kernel.clock import Clock
-from rostra.kernel.errors import UnknownSpace
+from rostra.kernel.errors import RostraError
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.settings import Settings
 from rostra.space.space import Space
@@ -87,7 +87,7 @@ class Shelf:
     def _look(self, space_id: SpaceId, kept: _Kept, now: float) -> None:
         try:
             space = self._library.snapshot(space_id)
-        except (OSError, ValueError, UnknownSpace):
+        except (OSError, ValueError, RostraError):
             kept.looked_at = now
             return
         kept.looked_at = now

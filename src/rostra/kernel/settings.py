@@ -15,8 +15,10 @@ ROLES: Final = ("door", "edge", "control", "stage", "radio")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def _setting(default: Any, meaning: str, least: float | None = None, most: float | None = None) -> Any:
-    metadata = {"meaning": meaning, "least": least, "most": most}
+def _setting(
+    default: Any, meaning: str, least: float | None = None, most: float | None = None, *, secret: bool = False
+) -> Any:
+    metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -77,11 +79,12 @@ class Settings:
         "", "A TURN server for speakers behind strict firewalls, such as turn:turn.example.org:3478."
     )
     turn_user: str = _setting("", "User name at the TURN server.")
-    turn_password: str = _setting("", "Password at the TURN server.")
+    turn_password: str = _setting("", "Password at the TURN server.", secret=True)
     rehearsal_key: str = _setting(
         "",
         "Who holds this key may send a crowd here with `rostra rehearse`; long and random, for its hash is public. Empty: only"
         " crowds from this machine.",
+        secret=True,
     )
 
     @property
@@ -111,6 +114,37 @@ class Settings:
     @property
     def on_loopback(self) -> bool:
         return self.host in _LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A setting as it acts now.
+
+    Attributes:
+        value: what an empty or zero one stands for, where that is something else; None for a secret.
+        changed: whether it was given another value than the default; of a secret, whether it was set.
+    """
+
+    name: str
+    meaning: str
+    value: str | int | list[str] | None
+    changed: bool
+    secret: bool
+
+
+def in_force(settings: Settings) -> list[InForce]:
+    """All of them, in the order of the file. Safe to show: no secret is among the values."""
+    acting: dict[str, Any] = {
+        "public_url": settings.door_base,
+        "sound_url": settings.sound_base,
+        "edges": sum(role_of(name) == "edge" for name in settings.processes),
+    }
+    usual, found = Settings(), []
+    for one in fields(Settings):
+        name, secret, given = one.name, one.metadata["secret"], getattr(settings, one.name)
+        value = None if secret else acting.get(name, given)
+        found.append(InForce(name, one.metadata["meaning"], value, given != getattr(usual, name), secret))
+    return found
 
 
 def role_of(process: str) -> str:

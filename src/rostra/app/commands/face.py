@@ -8,10 +8,26 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
+
+from rostra.kernel.errors import Fault
 
 Args = argparse.Namespace
 Run = Callable[[Args], None]
+
+
+class Usage(Fault):
+    """The command was typed in a way that it does not have."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains as every command does about everything else. Raises: Usage."""
+
+    def error(self, message: str) -> Never:
+        raise Usage(
+            f"'{self.prog}' cannot run like this: {' '.join(message.split())}.",
+            f"'{self.prog} --help' shows how it is used.",
+        )
 
 
 class Declared:

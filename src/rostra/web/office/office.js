@@ -121,30 +121,61 @@ async function look() {
 }
 
 async function health() {
-  const response = await fetch("/metrics").catch(() => null);
-  const page = response?.ok ? await response.text() : "";
-  /** @param {string} name @param {string} [label] */
-  const sum = (name, label = "") =>
-    page.split("\n").filter((line) => line.startsWith(name) && /[{ ]/.test(line[name.length] ?? "") && line.includes(label))
+  const page = await fetch("/metrics", { signal: AbortSignal.timeout(4000) })
+    .then((response) => (response.ok ? response.text() : "")).catch(() => ""); // prettier-ignore
+  const lines = page ? page.split("\n") : ['rostra_up{role="control"} 0'];
+  /** @param {string} name @param {string} process */
+  const sum = (name, process) =>
+    lines.filter((line) => line.startsWith(`${name}{`) && line.includes(`role="${process}"`))
       .reduce((all, line) => all + Number(line.split(" ").pop()), 0); // prettier-ignore
+  /** @type {Record<string, (process: string) => string>} */
   const said = {
-    door: `${sum("rostra_wire_open", 'role="door"')} connections`,
-    edge: `${sum("rostra_edge_listeners")} listening`,
-    control: "people and plans",
-    stage: `${sum("rostra_stage_speakers")} speaking, Spaces open: ${sum("rostra_stage_spaces")}`,
+    door: (process) => `${sum("rostra_wire_open", process)} connections`,
+    edge: (process) => `${sum("rostra_edge_listeners", process)} listening`,
+    stage: (process) => `${sum("rostra_stage_speakers", process)} speaking, Spaces open: ${sum("rostra_stage_spaces", process)}`,
+    radio: (process) => `MP3 streams of Spaces: ${sum("rostra_radio_tuned", process)}`,
+    control: () => "people and plans",
   };
+  const order = Object.keys(said);
+  /** @param {string} process */
+  const role = (process) => process.split("-")[0];
+  const processes = lines.flatMap((line) => /^rostra_up\{role="([^"]+)"\}/.exec(line)?.[1] ?? []);
+  processes.sort((one, other) => order.indexOf(role(one)) - order.indexOf(role(other)) || one.localeCompare(other, "en", { numeric: true }));
   $("roles").replaceChildren(
-    ...Object.entries(said).map(([role, text]) => {
+    ...processes.map((process) => {
       const tile = document.createElement("li");
-      const up = sum("rostra_up", `role="${role}"`) > 0;
+      const up = sum("rostra_up", process) > 0;
       const name = document.createElement("b");
       name.className = up ? "yes" : "care";
-      name.textContent = role[0].toUpperCase() + role.slice(1);
-      const faults = sum("rostra_wire_faults_total", `role="${role}"`);
-      tile.append(name, !up ? "does not answer; it is started again by itself" : faults ? `${faults} faults, see the log` : text);
+      name.textContent = process[0].toUpperCase() + process.slice(1).replace("-", " ");
+      const faults = sum("rostra_wire_faults_total", process);
+      tile.append(name, !up ? "does not answer; it is started again by itself" : faults ? `${faults} faults, see the log` : said[role(process)]?.(process) ?? "answers");
       return tile;
     }),
   );
+}
+
+/** @param {{value: string | number | string[] | null, changed: boolean, secret: boolean}} one */
+function acts(one) {
+  if (one.secret) return one.changed ? "set, not shown here" : "not set";
+  const text = Array.isArray(one.value) ? one.value.join(", ") : String(one.value);
+  return text || "empty";
+}
+
+async function settings() {
+  const found = (await ask("GET", "/settings")).settings;
+  $("settings").replaceChildren(
+    ...found.map((/** @type {any} */ one) => {
+      const row = $("setting").content.firstElementChild.cloneNode(true);
+      row.querySelector("code").textContent = one.name;
+      row.querySelector("p").textContent = one.meaning;
+      const [value, changed] = row.querySelectorAll("td > *");
+      value.textContent = acts(one);
+      changed.hidden = !one.changed;
+      return row;
+    }),
+  );
+  $("inforce").hidden = false;
 }
 
 async function begin() {
@@ -163,6 +194,7 @@ async function begin() {
   $("all").hidden = false;
   $("health").hidden = false;
   await health();
+  settings().catch(failed);
   setInterval(() => document.hidden || health(), 5000);
 }
 
