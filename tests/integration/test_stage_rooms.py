@@ -122,6 +122,23 @@ def test_a_removed_speaker_is_out_at_once_and_his_link_is_dead(tmp_path: Path) -
     run(tmp_path, test)
 
 
+def test_a_new_link_ends_what_the_old_one_opened_unless_the_old_one_is_kept(tmp_path: Path) -> None:
+    async def test(one: World) -> None:
+        space, host = await on_air(one)
+        guest = await one.guest(space, host)
+        bo = await one.join(space, guest, 700)
+        await until(lambda: "speaker_joined" in kinds(one, space))
+        kept = await one.command(space, host, type="renew_link", seat="s2", keep_old=True)
+        assert kept.status_code == 200
+        assert (await one.http.get(bo.location)).status_code == 405  # still there
+        renewed = await one.command(space, host, type="renew_link", seat="s2")
+        await until(lambda: bo.connection.connectionState == "closed")
+        await one.join(space, renewed.json()["token"])
+        assert (await one.command(space, kept.json()["token"], type="mute", seat="s2")).status_code == 401
+
+    run(tmp_path, test)
+
+
 def test_an_encoder_of_the_host_goes_live_by_its_sound_unless_told_not_to(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, host = await one.space()

@@ -107,7 +107,7 @@ class Studio:
             watcher.show_levels(shown)
 
     def drop(self, seat: SeatId) -> None:
-        """A seat was taken away: its pages see nothing more."""
+        """A seat was taken away, or its links are void: its pages see nothing more."""
         for watcher in [one for one in self._watchers if one.seat == seat]:
             watcher.close()
             self._watchers.discard(watcher)
