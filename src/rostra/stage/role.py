@@ -32,7 +32,6 @@ from rostra.stage.ports import Broadcasting
 from rostra.stage.registry import Registry
 from rostra.stage.session import Via
 from rostra.stage.space_loop import SpaceLoop
-from rostra.stage.studio import WATCHERS_MOST
 from rostra.stage.whip import Signalling, check_owner, find_session, with_cors
 from rostra.timeline.ports import Library
 from rostra.wire.counters import Counters
@@ -200,7 +199,7 @@ class StageRole:
     async def _events(self, space_id: SpaceId, request: Request) -> Response:
         loop, actor = await self._actor(space_id, request)
         headers = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
-        if loop.studio.watchers >= WATCHERS_MOST:
+        if not loop.studio.has_room(actor.seat):
             raise Unavailable("Too many studio pages are open on this Space. Close one.", 10)
         return Response(200, headers, _watch(loop, actor.seat), endless=True)
 
