@@ -411,9 +411,13 @@ def test_coming_and_going_leaves_nothing_behind(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, host = await on_air(one)
 
+        loop = one.role._registry.running(space)
+        assert loop is not None
+
         async def come_and_go() -> None:
             ada = await one.join(space, host)
             await until(lambda: one.library.snapshot(space).seats["s1"].on_stage)
+            await until(lambda: all(session.chair.peer.last_packet_at for session in loop.sessions.by_id.values()))
             await one.http.delete(ada.location, headers={"authorization": f"Bearer {host}"})
             await ada.connection.close()
             await asyncio.sleep(0.1)
