@@ -153,16 +153,20 @@ def test_4_5_a_server_that_is_full_answers_503_with_retry_after(tmp_path: Path) 
     run(tmp_path, test, spaces_live_most=1)
 
 
-def test_4_6_stun_and_turn_servers_come_as_links(tmp_path: Path) -> None:
+def test_4_6_stun_and_turn_servers_come_as_links_with_the_answer_and_to_nobody_else(tmp_path: Path) -> None:
     async def test(one: World) -> None:
-        space, _ = await one.space()
-        links = (await one.http.options(f"/s/{space}/whip")).headers.get_list("link")
-        joined = ", ".join(links)
-        assert '<stun:127.0.0.1:9>; rel="ice-server"' in joined
+        space, host = await one.space()
+        links = ", ".join((await post(one, space, host, await sdp_of(one))).headers.get_list("link"))
+        assert '<stun:127.0.0.1:9>; rel="ice-server"' in links
         assert (
             '<turn:127.0.0.1:9>; rel="ice-server"; username="u"; credential="p\\"q"; credential-type="password"'
-            in joined
+            in links
         )
+        for place in (f"/s/{space}/whip", f"/s/{space}/stage", f"/s/{space}/whip/x", "/s/23456789ab/whip"):
+            for method in ("OPTIONS", "GET", "POST", "DELETE"):
+                answer = await one.http.request(method, place)
+                told = str(answer.headers.raw) + answer.text
+                assert "ice-server" not in told and "127.0.0.1:9" not in told, (method, place)
 
     run(tmp_path, test, stun_url="stun:127.0.0.1:9", turn_url="turn:127.0.0.1:9", turn_user="u", turn_password='p"q')
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from people import FLAGS, MICROPHONE, go_live, go_on_stage
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from rostra_process import Rostra, free_ports
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the driver's loop stands while the test itself works")]
@@ -197,6 +197,84 @@ def test_a_connection_that_a_change_of_network_left_dead_is_replaced_before_it_s
     eventually(lambda: page.evaluate("studio.peer !== dead && studio.peer?.connectionState === 'connected'"))
     expect(page.locator("#words")).to_contain_text("Green room")
     assert len(asked) == 1
+
+
+def test_an_answer_that_leads_nowhere_costs_seconds_and_not_the_whole_attempt(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    asked = asks_for_a_seat(page)
+
+    def mislead(route: Route) -> None:
+        if len(asked) > 1:
+            return route.continue_()
+        answer = route.fetch()
+        return route.fulfill(response=answer, body=re.sub(r"a=ice-ufrag:\w+", "a=ice-ufrag:none", answer.text()))
+
+    page.route("**/stage", mislead)
+    page.add_init_script(
+        """const real = window.fetch;
+        window.asked = [];
+        window.fetch = (address, how) => {
+          if (how?.method === "POST" && String(address).endsWith("/stage")) window.asked.push(performance.now());
+          return real(address, how);
+        };"""
+    )
+    go_on_stage(page, space["studio"])
+    first, second = page.evaluate("window.asked")
+    assert 2000 < second - first < 6500
+
+
+def test_a_failure_in_what_is_shown_does_not_keep_the_speaker_from_his_seat(
+    space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    page.add_init_script(
+        """let breaks = 0;
+        window.breakOnce = () => breaks++;
+        addEventListener("error", (event) => event.error?.message === "broken" && event.preventDefault());
+        Object.defineProperty(document, "title", { set() { if (breaks) throw (breaks--, new Error("broken")); } });"""
+    )
+    go_on_stage(page, space["studio"])
+    page.evaluate(
+        """() => {
+            window.first = studio.peer;
+            breakOnce();
+            studio.peer.close();
+            dispatchEvent(new Event("online"));
+        }"""
+    )
+    eventually(
+        lambda: page.evaluate("studio.peer && studio.peer !== first && studio.peer.connectionState === 'connected'")
+    )
+
+
+def test_a_page_that_loaded_while_the_stage_was_away_learns_of_the_servers_when_it_takes_the_seat(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    told = [{"urls": "stun:127.0.0.1:9"}]
+    answers = [lambda route: route.fulfill(status=503), lambda route: route.fulfill(json={"iceServers": told})]
+    page.route("**/stage/ice", lambda route: answers.pop(0)(route))
+    go_on_stage(page, space["studio"])
+    assert page.evaluate("studio.peer.getConfiguration().iceServers[0].urls").count(told[0]["urls"]) and not answers
+
+
+def test_a_studio_that_gets_no_answer_asks_again(space: dict[str, Any], device: Callable[..., BrowserContext]) -> None:
+    page = device().new_page()
+    page.add_init_script(
+        "const real = AbortSignal.timeout.bind(AbortSignal); AbortSignal.timeout = (ms) => real(ms / 20);"
+    )
+    asked: list[Route] = []
+
+    def silent_once(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+
+    page.route("**/api/spaces/*/studio", silent_once)
+    page.goto(space["studio"].partition("#")[0])
+    expect(page.locator("#words")).to_contain_text("The studio opens with your personal link.")
 
 
 def test_the_same_link_on_another_device_takes_the_seat_and_the_first_page_says_so(

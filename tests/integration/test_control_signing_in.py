@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from control_world import KEY, World, in_world, world
 
+from rostra.kernel.ids import SpaceId
 from rostra.store import ports
 from rostra.store.ports import Role
+from rostra.wire.http1 import Response
 
 
 def link(w: World) -> str:
@@ -200,6 +202,19 @@ async def test_a_removed_person_is_out_at_once_and_the_last_operator_stays(w: Wo
     assert (await operator.delete(f"/api/people/{first.id}")).status_code == 204
     last = await operator.delete(f"/api/people/{(await operator.get('/api/me')).json()['id']}")
     assert (last.status_code, last.json()["code"]) == (409, "last-operator")
+
+
+@in_world
+async def test_while_the_stage_is_away_nobody_is_half_removed(w: World) -> None:
+    operator, host = w.program(), await w.browser()
+    me = (await host.get("/api/me")).json()["id"]
+    space = (await host.post("/api/spaces", json={"title": "Mine"})).json()
+    w.stage.fails = Response(503, [("Retry-After", "3")], b"")
+    assert (await operator.delete(f"/api/people/{me}")).status_code == 503
+    assert (await host.get("/api/me")).status_code == 200
+    w.stage.fails = None
+    assert (await operator.delete(f"/api/people/{me}")).status_code == 204
+    assert w.library.snapshot(SpaceId(space["id"])).seat_of(space["token"]) is None
 
 
 @in_world

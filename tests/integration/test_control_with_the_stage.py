@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -57,15 +58,55 @@ async def a_life(program: httpx.AsyncClient, library: DiskLibrary) -> None:
     assert 'rostra_stage_commands_total{role="stage"}' in page
 
 
+async def a_host_is_removed(program: httpx.AsyncClient, library: DiskLibrary) -> None:
+    stage = httpx.AsyncClient(base_url=f"http://127.0.0.1:{program.base_url.port + 1}")  # type: ignore[operator]
+    host = httpx.AsyncClient(base_url=program.base_url, headers={"Sec-Fetch-Site": "same-origin"}, timeout=20)
+    async with stage, host:
+        link = (await program.post("/api/people/invitations", json={"name": "Ada"})).json()["link"]
+        accepted = {"token": link.partition("#invitation=")[2], "name": "Ada"}
+        assert (await host.post("/api/people/accept", json=accepted)).status_code == 201
+        ada = (await host.get("/api/me")).json()["id"]
+        live, over, others = [
+            (await who.post("/api/spaces", json={"title": "A"})).json() for who in (host, host, program)
+        ]
+        at = f"/api/spaces/{live['id']}"
+        assert (await host.post(f"/api/spaces/{over['id']}/cancel")).status_code == 200
+        assert (await host.post(f"{at}/open")).status_code == 200
+        again = (await host.get(f"{at}/studio")).json()
+        ben = (await host.post(f"{at}/speakers", json={"name": "Ben"})).json()
+        untouched = [library.snapshot(SpaceId(space["id"])).seq for space in (over, others)]
+
+        async def opens(token: str) -> int:
+            headers = {"authorization": f"Bearer {token}"}
+            return (await stage.get(f"/s/{live['id']}/stage/ice", headers=headers)).status_code
+
+        assert [await opens(one["token"]) for one in (live, again, ben)] == [200, 200, 200]
+        last = await program.delete(f"/api/people/{(await program.get('/api/me')).json()['id']}")
+        assert last.status_code == 409
+        assert (await program.delete(f"/api/people/{ada}")).status_code == 204
+        assert [await opens(one["token"]) for one in (live, again, ben)] == [401, 401, 200]
+        assert (await program.get(at)).json()["state"] == "open"  # it falls to the operators
+        assert await opens((await program.get(f"{at}/studio")).json()["token"]) == 200
+        assert [library.snapshot(SpaceId(space["id"])).seq for space in (over, others)] == untouched
+
+
 def test_a_space_lives_its_life_on_the_real_stage(tmp_path: Path) -> None:
-    async def story() -> None:
+    run(tmp_path, a_life)
+
+
+def test_a_removed_person_loses_the_hosts_seat_and_nobody_else_loses_theirs(tmp_path: Path) -> None:
+    run(tmp_path, a_host_is_removed)
+
+
+def run(data: Path, story: Callable[[httpx.AsyncClient, DiskLibrary], Awaitable[None]]) -> None:
+    async def inside() -> None:
         held = role_sockets()
         settings = Settings(port=held[0].getsockname()[1])
         clock, log = SystemClock(), Log("test")
         library, ours, store = (
-            DiskLibrary(tmp_path, clock),
-            DiskLibrary(tmp_path, clock),
-            open_sqlite(tmp_path / "people.db"),
+            DiskLibrary(data, clock),
+            DiskLibrary(data, clock),
+            open_sqlite(data / "people.db"),
         )
         stage = StageRole(
             library=library, settings=settings, clock=clock, log=log, key=KEY, broadcasting=Broadcast(clock, log)
@@ -76,7 +117,7 @@ def test_a_space_lives_its_life_on_the_real_stage(tmp_path: Path) -> None:
         try:
             base = f"http://127.0.0.1:{settings.port + 2}"
             async with httpx.AsyncClient(base_url=base, headers=BEARER, timeout=20) as program:
-                await a_life(program, ours)
+                await story(program, ours)
         finally:
             await control.stop(2)
             await stage.stop(5)
@@ -85,7 +126,7 @@ def test_a_space_lives_its_life_on_the_real_stage(tmp_path: Path) -> None:
             store.close()
             close(held)
 
-    asyncio.run(story())
+    asyncio.run(inside())
 
 
 def close(sockets: list[socket.socket]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -118,6 +119,23 @@ def test_a_removed_speaker_is_out_at_once_and_his_link_is_dead(tmp_path: Path) -
         await until(lambda: bo.connection.connectionState == "closed")
         with pytest.raises(httpx.HTTPStatusError, match="401"):
             await one.join(space, guest)
+
+    run(tmp_path, test)
+
+
+def test_a_new_link_ends_what_the_old_one_opened_unless_the_old_one_is_kept(tmp_path: Path) -> None:
+    async def test(one: World) -> None:
+        space, host = await on_air(one)
+        guest = await one.guest(space, host)
+        bo = await one.join(space, guest, 700)
+        await until(lambda: "speaker_joined" in kinds(one, space))
+        kept = await one.command(space, host, type="renew_link", seat="s2", keep_old=True)
+        assert kept.status_code == 200
+        assert (await one.http.get(bo.location)).status_code == 405  # still there
+        renewed = await one.command(space, host, type="renew_link", seat="s2")
+        await until(lambda: bo.connection.connectionState == "closed")
+        await one.join(space, renewed.json()["token"])
+        assert (await one.command(space, kept.json()["token"], type="mute", seat="s2")).status_code == 401
 
     run(tmp_path, test)
 
@@ -307,6 +325,73 @@ def test_the_studio_sees_the_state_when_it_changes_and_the_levels_all_the_time(t
     run(tmp_path, test)
 
 
+def test_the_studio_of_a_space_that_is_over_is_shown_without_opening_its_record(tmp_path: Path) -> None:
+    made: list[tuple[SpaceId, str]] = []
+
+    async def before(one: World) -> None:
+        space, host = await on_air(one)
+        await one.command(space, host, type="end", why="done")
+        made.append((space, host))
+
+    async def after(one: World) -> None:
+        space, host = made[0]
+        bearer = {"authorization": f"Bearer {host}"}
+        shown: list[Any] = []
+
+        async def look() -> None:
+            async with one.http.stream("GET", f"/s/{space}/stage/events", headers=bearer) as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: ") and "title" in line:
+                        shown.append(json.loads(line[6:]))
+
+        looking = asyncio.create_task(look())
+        await until(lambda: len(shown) == 1)
+        assert (shown[0]["state"], shown[0]["reason"], shown[0]["you"]["role"]) == ("ended", "done", "host")
+        assert (await one.http.get(f"/s/{space}/stage/ice", headers=bearer)).status_code == 200
+        refused = await one.http.get(f"/s/{space}/stage/events", headers={"authorization": "Bearer nobody"})
+        assert refused.status_code == 401
+        assert one.role._registry.running(space) is None
+        assert (await one.command(space, host, type="edit", title="Another")).status_code == 200
+        await asyncio.wait_for(looking, 3)  # the page asks again, and sees what has changed
+        looking = asyncio.create_task(look())
+        await until(lambda: len(shown) == 2)
+        assert shown[1]["title"] == "Another"
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    async def at_the_end(one: World) -> None:
+        space, host = made[0]
+        bearer = {"authorization": f"Bearer {host}"}
+        async with one.http.stream("GET", f"/s/{space}/stage/events", headers=bearer) as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            began = time.monotonic()
+            await one.role.stop(5)
+            async for _ in lines:
+                pass
+            assert time.monotonic() - began < 2
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+    run(tmp_path, at_the_end)
+
+
+def test_a_slow_disk_that_strangers_make_us_read_does_not_hold_the_sound(tmp_path: Path) -> None:
+    async def test(one: World) -> None:
+        space, _ = await one.space()
+        snapshot = tmp_path / "spaces" / space / "snapshot"
+        snapshot.unlink(missing_ok=True)
+        os.mkfifo(snapshot)  # opened, it keeps its reader waiting until somebody writes
+        there_at_last = threading.Timer(1.0, lambda: snapshot.write_text(""))
+        there_at_last.start()
+        asked = asyncio.create_task(one.command(space, "nobody", type="open"))
+        assert (await one.http.get("/healthz")).status_code == 200
+        assert there_at_last.is_alive()
+        assert (await asked).status_code == 401
+
+    run(tmp_path, test)
+
+
 def test_strangers_steer_nothing(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, _ = await on_air(one)
@@ -326,9 +411,13 @@ def test_coming_and_going_leaves_nothing_behind(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, host = await on_air(one)
 
+        loop = one.role._registry.running(space)
+        assert loop is not None
+
         async def come_and_go() -> None:
             ada = await one.join(space, host)
             await until(lambda: one.library.snapshot(space).seats["s1"].on_stage)
+            await until(lambda: all(session.chair.peer.last_packet_at for session in loop.sessions.by_id.values()))
             await one.http.delete(ada.location, headers={"authorization": f"Bearer {host}"})
             await ada.connection.close()
             await asyncio.sleep(0.1)

@@ -4,9 +4,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from rostra.app import roles, supervisor
 from rostra.app.supervisor import Supervisor, backoff_s
 from rostra.kernel.errors import Fault
 from rostra.kernel.log import Log
@@ -78,6 +80,44 @@ def test_a_role_that_never_gets_ready_is_a_fault_and_not_a_loop() -> None:
 def test_a_role_that_names_a_fault_of_the_installation_is_not_tried_again() -> None:
     with pytest.raises(Fault, match="cannot start"):
         run(f"raise SystemExit({os.EX_CONFIG})", lambda supervisor, stop: None)
+
+
+# Lives once; then takes its time to start, and dies before it is ready, or just after.
+FAILS_LATER = """
+import os, signal, sys, time
+with open({lives!r}, "a+") as lives:
+    lives.write(f"{{time.monotonic()}}\\n")
+    lives.seek(0)
+    first = len(lives.readlines()) == 1
+heart = int(sys.argv[sys.argv.index("--heart") + 1])
+if not first:
+    time.sleep(0.06)
+if first or {ready}:
+    os.write(heart, b".")
+if first:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_role_that_dies_as_soon_as_it_is_up_is_not_started_over_and_over_however_slow_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ready: bool
+) -> None:
+    monkeypatch.setattr("rostra.app.supervisor._TOO_SOON_S", 0.05)
+    lives = tmp_path / "lives"
+
+    async def kill(supervisor: Supervisor) -> None:
+        os.kill(pid_of(supervisor), signal.SIGKILL)
+        while len(lives.read_text().splitlines()) < 5:
+            await asyncio.sleep(0.01)
+
+    run(FAILS_LATER.format(lives=str(lives), ready=ready), lambda supervisor, stop: kill(supervisor))
+    begun = [float(line) for line in lives.read_text().splitlines()]
+    assert begun[4] - begun[3] > backoff_s(3)
+
+
+def test_a_role_that_drains_is_not_killed_in_the_middle_of_it() -> None:
+    assert min(supervisor._STOP_S.values()) > roles._STOP_S
 
 
 def test_first_deaths_cost_no_wait_and_many_in_a_row_cost_more_each() -> None:

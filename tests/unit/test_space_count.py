@@ -47,6 +47,7 @@ def test_the_longest_report_fits() -> None:
         {"every_s": 0}, {"every_s": 61}, {"every_s": float("nan")}, {"every_s": True}, {"every_s": "2"},
         {"key": "short"}, {"key": base64.b64encode(bytes(15)).decode()}, {"key": 7}, {"key": "ü"},
         {"unique": "no base64!"}, {"unique": ""}, {"unique": 7}, {"unique": {}}, {"unique": base64.b64encode(b"H1junk").decode()},
+        {"why": "\ud800"}, {"why": "a\nb"}, {"why": "x" * 101}, {"why": None}, {"step": 4}, {"step": -1}, {"step": True},
         {"named": []}, {"named": {"hls": None}}, {"named": {"web": "junk"}}, {"named": {"web": base64.b64encode(b"S1\x01" + b"\xff" * 5).decode()}},
     ],
 )  # fmt: skip

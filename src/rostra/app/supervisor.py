@@ -20,8 +20,9 @@ STOP_ORDER = ("door", "edge", "radio", "control", "stage")
 stop together."""
 
 _READY_S = 60.0
-_STOP_S = {"door": 3.0, "edge": 5.0, "radio": 3.0, "control": 5.0, "stage": 8.0}
-_TOO_SOON_S = 1.0
+_STOP_S = {"door": 5.0, "edge": 6.0, "radio": 6.0, "control": 7.0, "stage": 8.0}
+"""Longer than a role drains (roles.py) and then takes to close."""
+_TOO_SOON_S = 1.0  # after it was ready: how long a start takes says nothing
 _PATIENT_DEATHS = 3
 _BACKOFF_S = (0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -40,6 +41,7 @@ class _Child:
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     up: bool = False
+    up_at: float = 0.0
     heard_at: float = 0.0
     restarts: int = 0
 
@@ -110,14 +112,16 @@ class Supervisor:
         while not self._stopping:
             started = time.monotonic()
             code = await self._live(child)
+            died = time.monotonic()
+            held = child.up and died - child.up_at >= _TOO_SOON_S
             child.up = False
             if self._stopping:
                 return
             self._send_elsewhere(child)
-            lived_s = time.monotonic() - started
+            lived_s = died - started
             if not child.ready.is_set() and code == os.EX_CONFIG:
                 raise Fault(f"The {child.name} cannot start.", "Its last line above says why.")
-            early_deaths = early_deaths + 1 if lived_s < _TOO_SOON_S else 0
+            early_deaths = 0 if held else early_deaths + 1
             if not child.ready.is_set() and early_deaths > _PATIENT_DEATHS:
                 raise Fault(f"The {child.name} dies as soon as it starts.", "Its last lines above say why.")
             wait_s = backoff_s(early_deaths)
@@ -172,7 +176,7 @@ class Supervisor:
             child.heard_at = time.monotonic()
             if first:
                 first = False
-                child.up = True
+                child.up, child.up_at = True, child.heard_at
                 child.ready.set()
                 self._log.info(
                     "role ready", of=child.name, pid=process.pid, after_ms=round((child.heard_at - began) * 1000)

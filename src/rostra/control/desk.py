@@ -52,6 +52,13 @@ class Desk:
         if len(self.seat_keys) > _SEAT_KEYS_MOST:
             self.seat_keys.popitem(last=False)
 
+    def forget_seat_keys(self, account: str) -> list[SpaceId]:
+        """The Spaces in which this account was given a key of the host's seat since the last time this was asked."""
+        given = [at for at in self.seat_keys if at[0] == account]
+        for at in given:
+            del self.seat_keys[at]
+        return [space_id for _, space_id in given]
+
     async def read(self, ask: Callable[_P, _T], *args: _P.args, **named: _P.kwargs) -> _T:
         """`ask(…)` away from the loop: for the store and for files.
 

@@ -3,10 +3,12 @@
 from fastapi import APIRouter
 
 from rostra.control import addresses, models
-from rostra.control.desk import AtDesk
+from rostra.control.desk import AtDesk, Desk
 from rostra.control.guard import OperatorOnly
 from rostra.kernel.clock import iso
-from rostra.kernel.errors import PeerError
+from rostra.kernel.errors import Damaged, PeerError, UnknownSpace
+from rostra.kernel.ids import SpaceId
+from rostra.space.states import OVER
 from rostra.space.text import NAME_MOST, clean
 from rostra.store.ports import AccountId, Role
 
@@ -48,9 +50,33 @@ async def withdraw(invitation_id: str, person: OperatorOnly, desk: AtDesk) -> No
     desk.log.info("an invitation was withdrawn", by=person.account.id)
 
 
-@router.delete("/{account_id}", responses=models.described(404, 409), status_code=204)
+@router.delete("/{account_id}", responses=models.described(404, 409, 503), status_code=204)
 async def remove(account_id: str, person: OperatorOnly, desk: AtDesk) -> None:
-    """Remove a person. They are signed out everywhere at once; their Spaces fall to the operators."""
-    if not await desk.read(desk.store.remove_account, AccountId(account_id[:64])):
+    """Remove a person. They are signed out everywhere at once; their Spaces fall to the operators, and the host's links to
+    those that are not over are void. Where the stage is away nothing has changed: try again."""
+    account = AccountId(account_id[:64])
+    everybody = await desk.read(desk.store.accounts)
+    if all(one.id != account for one in everybody):
         raise PeerError(404, "There is no such person.", "unknown-person")
-    desk.log.info("a person was removed", account=account_id[:64], by=person.account.id)
+    owned = await desk.read(desk.store.owned_spaces, account)
+    if any(one.id != account and one.role is Role.OPERATOR for one in everybody):  # else the store refuses below
+        desk.forget_seat_keys(account)
+        await _void_hosts_links(desk, owned)
+    if not await desk.read(desk.store.remove_account, account):
+        raise PeerError(404, "There is no such person.", "unknown-person")
+    desk.log.info("a person was removed", account=account, by=person.account.id)
+    # A studio that they opened between the two steps has a link of its own.
+    await _void_hosts_links(desk, [one for one in desk.forget_seat_keys(account) if one in owned])
+
+
+async def _void_hosts_links(desk: Desk, spaces: list[SpaceId]) -> None:
+    """Whoever speaks there by one is sent away. Raises Unavailable where the stage is away."""
+    for space_id in spaces:
+        try:
+            space = await desk.read(desk.library.snapshot, space_id)
+        except (UnknownSpace, Damaged, OSError, ValueError) as wrong:
+            desk.log.error("a space could not be read", space=space_id, why=str(wrong))
+            continue
+        if space.state not in OVER:
+            host = next(seat for seat in space.sitting() if seat.role == "host")
+            await desk.stage.command(space_id, "renew_link", seat=host.seat, keep_old=False)

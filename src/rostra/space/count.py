@@ -77,7 +77,7 @@ def parse_report(plain: dict[str, Any]) -> Report:
     """Raises PeerError 400 for what no edge can have sent."""
     edge, kinds, method = plain.get("edge"), plain.get("kinds"), plain.get("method")
     one_in, every_s, key = plain.get("one_in", 1), plain.get("every_s", 2.0), plain.get("key", "")
-    if not isinstance(edge, str) or not 0 < len(edge) <= _NAME_MOST or not edge.isprintable():
+    if not isinstance(edge, str) or not edge or not _shown(edge):
         raise _cannot("A count names its edge.")
     if not isinstance(kinds, dict) or any(kind not in KINDS or not _whole(n, 0) for kind, n in kinds.items()):
         raise _cannot(f"A count gives listeners by kind: {', '.join(KINDS)}.")
@@ -95,7 +95,7 @@ def parse_report(plain: dict[str, Any]) -> Report:
         raise _cannot("A count has samples of the kinds that it counts.")
     samples = {kind: sample for kind, text in named.items() if (sample := _read(text, Sample.from_bytes)) is not None}
     step, why = plain.get("step", 0), plain.get("why", "")
-    if not _whole(step, 0) or step > _STEP_MOST or not isinstance(why, str) or len(why) > _NAME_MOST:
+    if not _whole(step, 0) or step > _STEP_MOST or not isinstance(why, str) or not _shown(why):
         raise _cannot(f"A count says with a step from 0 to {_STEP_MOST} what its edge leaves out, and why.")
     return Report(edge, dict(kinds), method, one_in, float(every_s), marked_with, unique, samples, step, why)
 
@@ -127,6 +127,11 @@ def sampling_error(listeners: int, one_in: int) -> float:
 
 def _whole(n: Any, least: int) -> bool:
     return isinstance(n, int) and not isinstance(n, bool) and least <= n <= _LISTENERS_MOST
+
+
+def _shown(text: str) -> bool:
+    """Whether it can stand on the record and on a page: no control, and no half of a character, which cannot be written."""
+    return len(text) <= _NAME_MOST and text.isprintable()
 
 
 def _text(sketch: Sketch | Sample | None) -> str | None:

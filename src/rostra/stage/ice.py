@@ -20,7 +20,8 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 from rostra.kernel.errors import Fault
 from rostra.kernel.settings import Settings
 
-GATHER_DEADLINE_S: Final = 3.0
+GATHER_DEADLINE_S: Final = 1.0  # well below what the studio page waits for an answer (seat.js)
+OTHER_ANSWERS_S: Final = 0.2  # for further answers of the STUN server once there is one
 WAITING_MOST: Final = 64  # DTLS datagrams not yet looked at; one more is dropped, DTLS sends it again
 _REMOTE_MOST: Final = 64
 UNSENT_BYTES_MOST: Final = 64_000  # in a socket's buffer; beyond it packets are dropped, sound that is late is no use
@@ -150,11 +151,12 @@ class IceAgent(Connection):  # type: ignore[misc]
         return None
 
     async def _from_servers(self, component: int, protocols: list[StunProtocol]) -> list[Candidate]:
-        tasks: list[asyncio.Task[tuple[Candidate, StunProtocol | None]]] = []
+        asking: list[asyncio.Task[tuple[Candidate, StunProtocol | None]]] = []
+        relaying: list[asyncio.Task[tuple[Candidate, StunProtocol | None]]] = []
         if self.stun_server:
             for protocol in protocols:
-                if ":" not in protocol.local_candidate.host:
-                    tasks.append(asyncio.create_task(server_reflexive_candidate(protocol, self.stun_server)))
+                if _leads_out(protocol.local_candidate.host):
+                    asking.append(asyncio.create_task(server_reflexive_candidate(protocol, self.stun_server)))
         if self.turn_server:
             relayed = relayed_candidate(
                 component=component,
@@ -166,14 +168,19 @@ class IceAgent(Connection):  # type: ignore[misc]
                 turn_ssl=self.turn_ssl,
                 turn_transport=self.turn_transport,
             )
-            tasks.append(asyncio.create_task(relayed))
-        if not tasks:
-            return []
-        done, late = await asyncio.wait(tasks, timeout=GATHER_DEADLINE_S)
-        for task in late:
-            task.cancel()
+            relaying.append(asyncio.create_task(relayed))
+        tasks = [*asking, *relaying]
+        try:
+            async with asyncio.timeout(GATHER_DEADLINE_S):
+                await asyncio.gather(_first_and_near(asking), *relaying, return_exceptions=True)
+        except TimeoutError:
+            pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         found: list[Candidate] = []
-        for task in done:
+        for task in tasks:
             if task.cancelled() or task.exception() is not None:
                 continue  # a server that does not answer costs its candidate, nothing else
             candidate, protocol = task.result()
@@ -181,6 +188,23 @@ class IceAgent(Connection):  # type: ignore[misc]
             if protocol is not None:
                 self._protocols.append(protocol)
         return found
+
+
+async def _first_and_near(asking: list[asyncio.Task[tuple[Candidate, StunProtocol | None]]]) -> None:
+    """Until one has succeeded, and those that are about to; or all have failed."""
+    waiting = set(asking)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if any(task.exception() is None for task in done):
+            break
+    if waiting:
+        await asyncio.wait(waiting, timeout=OTHER_ANSWERS_S)
+
+
+def _leads_out(host: str) -> bool:
+    """Whether a STUN server elsewhere may answer to this address. (It is asked over IPv4 only: aioice looks up no other.)"""
+    address = ipaddress.ip_address(host)
+    return address.version == 4 and not (address.is_loopback or address.is_link_local)
 
 
 class _SplittingProtocol(StunProtocol):  # type: ignore[misc]

@@ -84,15 +84,22 @@ class Registry:
             return None
         return running.ready.result()
 
-    def space(self, space_id: SpaceId) -> Space:
-        """The Space as it stands, without beginning a loop for it. Raises PeerError 404."""
+    async def space(self, space_id: SpaceId) -> Space:
+        """The Space as it stands, without beginning a loop for it. Where there is none, it is read beside the sound.
+
+        Raises:
+            PeerError: 404, no such Space. Unavailable: the disk does not answer.
+        """
         loop = self.running(space_id)
         if loop is not None:
             return loop.space
         try:
-            return self._library.snapshot(space_id)
+            async with asyncio.timeout(OPEN_DEADLINE_S):
+                return await asyncio.to_thread(self._library.snapshot, space_id)
         except UnknownSpace as unknown:
             raise _said(unknown) from None
+        except TimeoutError:
+            raise Unavailable("The disk did not answer in time. Try again in a moment.", 5) from None
 
     async def make(self, new: NewSpace) -> tuple[SpaceId, str]:
         """A new Space: its id, and its host's token, which is nowhere kept.

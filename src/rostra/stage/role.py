@@ -24,15 +24,16 @@ from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.space import commands as c
 from rostra.space.count import parse_report
-from rostra.space.states import STAGE_UP
+from rostra.space.space import Space
+from rostra.space.states import OVER, STAGE_UP
 from rostra.space.view import public
 from rostra.stage import arrivals, asked
+from rostra.stage.bygone import Bygone
 from rostra.stage.ice import host_addresses, ice_servers
 from rostra.stage.ports import Broadcasting
 from rostra.stage.registry import Registry
 from rostra.stage.session import Via
 from rostra.stage.space_loop import SpaceLoop
-from rostra.stage.studio import WATCHERS_MOST
 from rostra.stage.whip import Signalling, check_owner, find_session, with_cors
 from rostra.timeline.ports import Library
 from rostra.wire.counters import Counters
@@ -64,6 +65,7 @@ class StageRole:
         self._settings, self._clock, self._log, self._key = settings, clock, log, key
         self._broadcasting, self._vitals = broadcasting, vitals
         self._registry = Registry(library, settings, clock, log, broadcasting)
+        self._bygone = Bygone(settings, clock)
         self._signalling = Signalling(settings)
         self._counters = Counters()
         self._server: Server | None = None
@@ -74,6 +76,7 @@ class StageRole:
 
     async def stop(self, deadline_s: float) -> None:
         """Speakers are told goodbye and come back to the next process; the last parts are made whole and written."""
+        self._bygone.close()
         draining = asyncio.create_task(self._server.drain(deadline_s)) if self._server else None
         await self._registry.stop(deadline_s)
         if draining is not None:
@@ -135,7 +138,7 @@ class StageRole:
                 return await self._events(_space_id(text), request)
             case ["s", text, "stage", "ice"]:
                 _only(request, "GET")
-                await self._actor(_space_id(text), request)
+                await self._asker(_space_id(text), request)
                 return _json(200, {"iceServers": ice_servers(self._settings)})
             case ["s", text, ("whip" | "stage") as way]:
                 return await self._endpoint(_space_id(text), _VIA[way], request)
@@ -175,7 +178,7 @@ class StageRole:
     async def _count(self, space_id: SpaceId, request: Request) -> Response:
         self._operator(request)
         report = parse_report(asked.parse_json(request.body, request.headers.get("content-type", "")))
-        if self._registry.space(space_id).state not in STAGE_UP:
+        if (await self._registry.space(space_id)).state not in STAGE_UP:
             return _json(200, {"key": base64.b64encode(report.key).decode(), "again": False})
         turnout = (await self._registry.loop(space_id)).turnout
         turnout.report(report, self._clock.monotonic())
@@ -186,6 +189,7 @@ class StageRole:
         loop, actor = await self._actor(space_id, request)
         wanted = asked.parse_command(asked.parse_json(request.body, request.headers.get("content-type", "")))
         events = await loop.command(wanted.command, actor)
+        self._bygone.changed(space_id)
         told: dict[str, Any] = {
             "space": public(loop.space, self._clock.wall_us()),
             "events": [_without_hashes(json.loads(event.to_json())) for event in events],
@@ -198,26 +202,36 @@ class StageRole:
         return _json(200, told)
 
     async def _events(self, space_id: SpaceId, request: Request) -> Response:
-        loop, actor = await self._actor(space_id, request)
+        space, actor = await self._asker(space_id, request)
         headers = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no")]
-        if loop.studio.watchers >= WATCHERS_MOST:
+        running = self._registry.running(space_id)
+        if space.state in OVER and (running is None or not running.open):
+            self._bygone.check_room(space_id, actor.seat)
+            return Response(200, headers, self._bygone.watch(space, actor.seat), endless=True)
+        loop = await self._registry.loop(space_id)
+        if not loop.studio.has_room(actor.seat):
             raise Unavailable("Too many studio pages are open on this Space. Close one.", 10)
         return Response(200, headers, _watch(loop, actor.seat), endless=True)
 
     async def _actor(self, space_id: SpaceId, request: Request) -> tuple[SpaceLoop, c.Actor]:
+        """The Space's loop, and who asks. Raises as `_asker` does, and Unavailable, Overloaded, DiskFull."""
+        # Before anything is opened: strangers must not make us open records.
+        _, actor = await self._asker(space_id, request)
+        return await self._registry.loop(space_id), actor
+
+    async def _asker(self, space_id: SpaceId, request: Request) -> tuple[Space, c.Actor]:
         """The Space, and who asks: by bearer token, a seat of it or the operator. Raises PeerError 401, 404."""
         token = _bearer(request)
-        # Before anything is opened: strangers must not make us read records.
-        space = self._registry.space(space_id)
+        space = await self._registry.space(space_id)
         if self._is_key(token):
-            return await self._registry.loop(space_id), c.OPERATOR
+            return space, c.OPERATOR
         seat = space.seat_of(token)
         if seat is None:
             challenge = (_CHALLENGE[0], f'{_CHALLENGE[1]}, error="invalid_token"')
             raise PeerError(
                 401, "This token opens no seat in this Space (any more). Ask for a new link.", "bad-token", (challenge,)
             )
-        return await self._registry.loop(space_id), c.Actor("seat", seat.seat)
+        return space, c.Actor("seat", seat.seat)
 
     def _operator(self, request: Request) -> None:
         if not self._is_key(_bearer(request)):

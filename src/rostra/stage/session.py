@@ -19,7 +19,8 @@ class Via(Enum):
 
 @dataclass(slots=True)
 class Session:
-    """`id` is unguessable and part of the session's address; `etag` names its one ICE generation.
+    """`id` is unguessable and part of the session's address; `etag` names its one ICE generation. `serial`: the order in which
+    the offers came.
 
     `seated`: its sound is in the room. `joined`: that is on the record. `why`: set once it is gone.
     """
@@ -28,6 +29,7 @@ class Session:
     via: Via
     chair: Chair
     ufrag: str
+    serial: int
     id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     etag: str = field(default_factory=lambda: f'"{secrets.token_hex(8)}"')
     connected_at: float | None = None

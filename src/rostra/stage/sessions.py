@@ -1,12 +1,13 @@
 """The speakers' sessions of one Space: on their way, in the room, gone."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from rostra.kernel.clock import Clock
-from rostra.kernel.errors import Overloaded
+from rostra.kernel.errors import Overloaded, Refused
 from rostra.kernel.ids import SeatId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
@@ -34,6 +35,8 @@ class Sessions:
         self._why_left: dict[SeatId, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._open: Counter[SeatId] = Counter()
+        self._serials = itertools.count(1)
+        self._newest: dict[SeatId, int] = {}  # serial of the newest that was added
 
     def begin(self, seat: SeatId, via: Via, offer: sdp.Offer) -> Session:
         """A session that is not among us yet: let its peer answer, then `add` or `let_go` it.
@@ -62,11 +65,19 @@ class Sessions:
             on_gone=gone,
         )
         chair = Chair(seat, peer, via.value, self._room.pulse)
-        session = Session(seat, via, chair, offer.ufrag)
+        session = Session(seat, via, chair, offer.ufrag, next(self._serials))
         return session
 
     def add(self, session: Session) -> None:
-        """It may connect. A seat has at most one session in the room and one on its way; the newer one counts."""
+        """It may connect. A seat has at most one session in the room and one on its way; the newer one counts.
+
+        Raises:
+            Refused: answering this one took so long that a newer one was there first.
+        """
+        if session.serial < self._newest.get(session.seat, 0):
+            session.why = "replaced"
+            raise Refused("A newer connection has taken this seat meanwhile.", "replaced")
+        self._newest[session.seat] = session.serial
         for other in [one for one in self.by_id.values() if one.seat == session.seat and not one.seated]:
             self.let_go(other, "replaced")
         self.by_id[session.id] = session

@@ -175,7 +175,7 @@ class SpaceLoop:
             case e.WentLive():
                 self._house.went_live()
                 await self._keep_programme()
-            case e.SeatRemoved():
+            case e.SeatRemoved() | e.LinkRenewed(keep_old=False):
                 self.sessions.let_go_all("removed", event.seat)
                 self.studio.drop(event.seat)
             case e.Ended() | e.Cancelled():

@@ -17,6 +17,7 @@ from rostra.space.states import ON_AIR
 from rostra.stage.room import Chair
 
 WATCHERS_MOST: Final = 64  # one more is refused with 503
+OF_A_SEAT_MOST: Final = 8  # one more closes the seat's oldest
 PING_S: Final = 5.0
 HEALTH_EVERY_S: Final = 1.0
 
@@ -33,7 +34,7 @@ class Watcher:
         self.sent = ""
         self._state: str | None = None
         self._levels: str | None = None
-        self._closed = False
+        self.closed = False
         self._news = asyncio.Event()
 
     def show_state(self, text: str) -> None:
@@ -45,13 +46,13 @@ class Watcher:
         self._news.set()
 
     def close(self) -> None:
-        self._closed = True
+        self.closed = True
         self._news.set()
 
     async def events(self) -> AsyncIterator[bytes]:
         """Server-sent events until closed (WHATWG HTML 9.2)."""
         yield b": the studio\n\n"
-        while not self._closed:
+        while not self.closed:
             try:
                 await asyncio.wait_for(self._news.wait(), PING_S)
             except TimeoutError:
@@ -72,7 +73,7 @@ class Studio:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.notices: dict[str, str] = {}
         self._settings, self._clock = settings, clock
-        self._watchers: set[Watcher] = set()
+        self._watchers: dict[Watcher, None] = {}  # oldest first
         self._health: dict[SeatId, dict[str, Any]] = {}
         self._health_at = float("-inf")
 
@@ -80,13 +81,18 @@ class Studio:
     def watchers(self) -> int:
         return len(self._watchers)
 
+    def has_room(self, seat: SeatId | None) -> bool:
+        return len(self._watchers) < WATCHERS_MOST or len(self._of(seat)) >= OF_A_SEAT_MOST
+
     def watch(self, seat: SeatId | None) -> tuple[Watcher, Callable[[], None]]:
-        """A watcher, and the way to stop. Raises Overloaded."""
-        if len(self._watchers) >= WATCHERS_MOST:
+        """A watcher, and the way to stop. No seat can take the room of all the others. Raises Overloaded."""
+        if not self.has_room(seat):
             raise Overloaded("Too many studio pages are open on this Space. Close one and try again.", 5)
+        for oldest in self._of(seat)[: 1 - OF_A_SEAT_MOST]:
+            self._let_go(oldest)
         watcher = Watcher(seat)
-        self._watchers.add(watcher)
-        return watcher, lambda: self._watchers.discard(watcher)
+        self._watchers[watcher] = None
+        return watcher, lambda: self._watchers.pop(watcher, None)
 
     def show(
         self, space: Space, chairs: dict[SeatId, Chair], levels: dict[str, float], count: int, room_left_s: float | None
@@ -107,15 +113,21 @@ class Studio:
             watcher.show_levels(shown)
 
     def drop(self, seat: SeatId) -> None:
-        """A seat was taken away: its pages see nothing more."""
-        for watcher in [one for one in self._watchers if one.seat == seat]:
-            watcher.close()
-            self._watchers.discard(watcher)
+        """A seat was taken away, or its links are void: its pages see nothing more."""
+        for watcher in self._of(seat):
+            self._let_go(watcher)
 
     def close(self) -> None:
         for watcher in self._watchers:
             watcher.close()
         self._watchers.clear()
+
+    def _of(self, seat: SeatId | None) -> list[Watcher]:
+        return [one for one in self._watchers if one.seat == seat]
+
+    def _let_go(self, watcher: Watcher) -> None:
+        watcher.close()
+        self._watchers.pop(watcher, None)
 
     def _tell(self, watcher: Watcher, state: dict[str, Any]) -> None:
         text = json.dumps(state, ensure_ascii=False, separators=(",", ":"))

@@ -35,7 +35,8 @@ class Signalling:
         self._links = [("Link", _link(server)) for server in ice_servers(settings)]
 
     def options(self, *, session: bool) -> Response:
-        """What may be done here, for clients and for browsers' preflight."""
+        """What may be done here, for clients and for browsers' preflight: nobody has shown a token yet, so no server is named
+        (section 4.6 lets us tell them with the 201)."""
         methods = _SESSION_METHODS if session else _ENDPOINT_METHODS
         accepts = ("Accept-Patch", FRAGMENT) if session else ("Accept-Post", SDP)
         return Response(
@@ -47,7 +48,6 @@ class Signalling:
                 ("Access-Control-Allow-Methods", methods),
                 ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match"),
                 ("Access-Control-Max-Age", "86400"),
-                *self._links,
             ],
         )
 

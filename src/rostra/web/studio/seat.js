@@ -1,8 +1,11 @@
 // One seat on the stage: our microphone there, everybody else's sound back. Kept for as long as it is wanted.
 import { Refused, pause, said, wait } from "./feed.js";
 
-const CONNECT_MS = 8000; // a whole attempt
-const ANSWER_MS = 3000; // the stage's answer to the first attempt, longer for later ones: a dead line must not hold us
+const CONNECT_MS = 11_000; // a whole attempt: longer than the first may take if each step of it takes all its time
+const LEARN_MS = 1000; // which servers help through firewalls, where that is not known yet
+const GATHER_MS = 1000;
+const ANSWER_MS = 5000; // the stage's answer to the first attempt, longer for later ones: a dead line must not hold us
+const ICE_MS = 3000; // from there to a connection, longer for later ones too
 const LOST_MS = 2500; // "disconnected" mends itself often; longer than this it does not
 const QUIET_MS = 1500; // the others' sound comes 50 times a second, silence too
 
@@ -17,7 +20,13 @@ export class Seat {
     this.address = address;
     this.key = key;
     this.speaker = speaker;
-    this.tell = tell;
+    this.tell = (/** @type {Parameters<typeof tell>} */ ...news) => {
+      try {
+        tell(...news);
+      } catch (wrong) {
+        reportError(wrong); // what goes wrong on the page must not cost the seat
+      }
+    };
     this.wanted = false;
     /** @type {MediaStreamTrack | null} */
     this.track = null;
@@ -34,14 +43,28 @@ export class Seat {
     this.doubt = false; // it fell silent since: what it says next of our seat counts at once
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.again = undefined;
-    /** @type {RTCIceServer[]} */
-    this.ice = [];
+    /** @type {RTCIceServer[] | null} */
+    this.ice = null; // not known yet
     addEventListener("online", () => (this.on ? this.listen() : this.drop()));
     addEventListener("pagehide", () => this.hangUp());
   }
 
   get on() {
     return this.peer?.connectionState === "connected" && !this.closedByStage;
+  }
+
+  /** Ask for the servers that help through firewalls, while we do not know them. On one network it works without. */
+  async learn() {
+    if (this.ice) return;
+    try {
+      const response = await fetch(`${this.address}/ice`, {
+        headers: { Authorization: `Bearer ${this.key}` },
+        signal: AbortSignal.timeout(10_000),
+      });
+      if (response.ok) this.ice = (await response.json()).iceServers;
+    } catch {
+      // The next attempt asks again.
+    }
   }
 
   /** Take the seat, and keep taking it until `leave`. @param {MediaStreamTrack} track */
@@ -104,22 +127,25 @@ export class Seat {
   async keep() {
     if (this.busy) return;
     this.busy = true;
-    for (let tries = 0; this.wanted && !this.on; tries = this.hurry.signal.aborted ? 0 : tries + 1) {
-      this.hurry = new AbortController();
-      this.tell(tries || this.connectedAt ? "lost" : "joining");
-      try {
-        await this.connect(tries);
-      } catch (wrong) {
-        this.close();
-        if (wrong instanceof Refused) {
-          this.wanted = false;
-          this.tell("away", wrong.message);
-          break;
+    try {
+      for (let tries = 0; this.wanted && !this.on; tries = this.hurry.signal.aborted ? 0 : tries + 1) {
+        this.hurry = new AbortController();
+        this.tell(tries || this.connectedAt ? "lost" : "joining");
+        try {
+          await this.connect(tries);
+        } catch (wrong) {
+          this.close();
+          if (wrong instanceof Refused) {
+            this.wanted = false;
+            this.tell("away", wrong.message);
+            break;
+          }
+          await pause(tries, this.hurry.signal);
         }
-        await pause(tries, this.hurry.signal);
       }
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
   }
 
   /** One attempt, over when it succeeds, fails, is late, or is given up. @param {number} tries */
@@ -137,7 +163,9 @@ export class Seat {
 
   /** @param {AbortController} cut @param {number} tries */
   async attempt(cut, tries) {
-    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice, bundlePolicy: "max-bundle" }));
+    if (!this.ice) await Promise.race([this.learn(), wait(LEARN_MS)]);
+    if (cut.signal.aborted) throw new Error("given up");
+    const peer = (this.peer = new RTCPeerConnection({ iceServers: this.ice ?? [], bundlePolicy: "max-bundle" }));
     this.closedByStage = false;
     const { sender } = peer.addTransceiver(/** @type {MediaStreamTrack} */ (this.track), { direction: "sendrecv" });
     peer.ontrack = ({ track }) => {
@@ -146,7 +174,7 @@ export class Seat {
     };
     await peer.setLocalDescription();
     const gathered = new Promise((done) => (peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done(0)));
-    await Promise.race([gathered, wait(1000)]);
+    await Promise.race([gathered, wait(GATHER_MS)]);
     const slow = setTimeout(() => cut.abort(), ANSWER_MS * (1 + tries));
     const response = await fetch(this.address, {
       method: "POST",
@@ -163,7 +191,9 @@ export class Seat {
     const answer = await response.text();
     clearTimeout(slow);
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    const dead = setTimeout(() => cut.abort(), ICE_MS * (1 + tries));
     await this.connected(peer, cut.signal);
+    clearTimeout(dead);
     this.connectedAt = performance.now();
     this.doubt = false; // what was in doubt was the connection before
     this.watch(peer, sender);

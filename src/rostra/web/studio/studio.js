@@ -62,7 +62,7 @@ async function begin() {
   key = given || remember.get(kept) || (await hostsKey());
   if (!key) return;
   seat = new Seat(`${there}/stage`, key, $("others"), placed);
-  loadIce();
+  seat.learn();
   try {
     await follow(`${there}/stage/events`, key, heard, (connected) => {
       line = connected ? "here" : "lost";
@@ -83,7 +83,7 @@ async function begin() {
 async function hostsKey() {
   for (;;)
     try {
-      const response = await fetch(`/api/spaces/${id}/studio`);
+      const response = await fetch(`/api/spaces/${id}/studio`, { signal: AbortSignal.timeout(10_000) });
       if (response.ok) return (await response.json()).token;
       if (response.status === 401 || response.status === 403) {
         tell("The studio opens with your personal link. Open that link, or sign in if you host this Space.");
@@ -100,15 +100,6 @@ async function hostsKey() {
       tell("The server does not answer. We keep trying.");
       await wait(1000 + 1000 * Math.random());
     }
-}
-
-async function loadIce() {
-  try {
-    const response = await fetch(`${there}/stage/ice`, { headers: { Authorization: `Bearer ${key}` } });
-    if (response.ok && seat) seat.ice = (await response.json()).iceServers;
-  } catch {
-    // On one network it works without.
-  }
 }
 
 /** @param {string} event @param {any} data */
