@@ -237,6 +237,22 @@ def test_a_live_space_is_taken_up_by_the_next_process_with_no_time_missing(tmp_p
     run(tmp_path, second)
 
 
+def test_what_was_lost_beside_a_record_is_made_anew_when_the_stage_starts(tmp_path: Path) -> None:
+    made: list[SpaceId] = []
+
+    async def first(one: World) -> None:
+        made.append((await one.space(title="Restored"))[0])
+
+    async def second(one: World) -> None:
+        await until(lambda: one.library.complete(made[0]))
+        assert one.state(made[0]) == "scheduled"
+
+    run(tmp_path, first)
+    for name in ("index", "head", "snapshot"):
+        (tmp_path / "spaces" / made[0] / name).unlink()
+    run(tmp_path, second)
+
+
 def test_a_wall_clock_that_jumps_ends_nothing(tmp_path: Path) -> None:
     clock = JumpingClock()
 

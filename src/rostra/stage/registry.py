@@ -41,14 +41,14 @@ class Registry:
         self._admitting = True
 
     def start(self) -> None:
-        """Take up every Space whose stage was up when the last process ended."""
+        """Take up every Space whose stage was up when the last process ended, or whose record needs a pen to be complete again."""
         for space_id in self._library.ids():
             try:
-                up = self._library.snapshot(space_id).state in STAGE_UP
+                needed = not self._library.complete(space_id) or self._library.snapshot(space_id).state in STAGE_UP
             except (RostraError, OSError, ValueError) as wrong:
                 self._log.error("a Space could not be read", space=space_id, why=str(wrong))
                 continue
-            if up:
+            if needed:
                 self._begin(space_id)
 
     async def loop(self, space_id: SpaceId) -> SpaceLoop:

@@ -52,6 +52,9 @@ class DiskLibrary:
         except FileNotFoundError:
             raise UnknownSpace(f"There is no Space {space_id}.") from None
 
+    def complete(self, space_id: SpaceId) -> bool:
+        return all((self._place(space_id) / name).exists() for name in ("index", "head", "snapshot"))
+
     def hear(self, heard: Callable[[SpaceId], None]) -> Callable[[], None]:
         def look() -> None:
             for reader in list(self._readers):

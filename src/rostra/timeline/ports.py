@@ -164,6 +164,9 @@ class Library(Protocol):
     def snapshot(self, space_id: SpaceId) -> Space:
         """The Space as it stands, read from the small file its owner keeps beside the record. Raises UnknownSpace."""
 
+    def complete(self, space_id: SpaceId) -> bool:
+        """Whether what is derived from the record stands beside it. If not, readers work harder until a writer was open once."""
+
     def hear(self, heard: Callable[[SpaceId], None]) -> Callable[[], None]:
         """Call `heard` on the running loop soon after a timeline grew (calls for one Space may be merged). Gives the way to stop."""
 
