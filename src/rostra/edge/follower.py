@@ -16,7 +16,8 @@ from rostra.wire.server import Exchange
 
 class Follower:
     """Attributes:
-    asked: somebody asked for something here since this was last set back.
+    asked: somebody asked for something here since `rest`, not counting the short way through.
+    idle_turns: turns of the shelf since it was last in use.
     busy: reads under way elsewhere; it may not be closed before they end.
     reported: the count last told to the stage.
     thinned: the step last told with it.
@@ -50,6 +51,17 @@ class Follower:
     @property
     def held(self) -> int:
         return sum(channel.held_in_all for channel in self.channels.values())
+
+    def in_use(self, now: float) -> bool:
+        """Somebody listens, waits or reads, or has asked since `rest`. Then it is closed for nobody else's sake."""
+        asked = self.asked or any(channel.waited_for for channel in self.channels.values())
+        return asked or self.busy > 0 or self.held > 0 or self.ears.count(now) > 0
+
+    def rest(self) -> None:
+        """From here on it is said anew whether anybody asks."""
+        self.asked = False
+        for channel in self.channels.values():
+            channel.rest()
 
     def grow(self) -> None:
         """Take in what came. Raises what the feed does."""
