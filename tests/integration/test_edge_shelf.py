@@ -128,6 +128,21 @@ def test_a_timeline_nobody_asks_for_is_closed_and_opened_again(tmp_path: Path) -
     run(tmp_path, test)
 
 
+def test_a_timeline_where_everybody_has_waited_in_vain_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rostra.edge.desk.BLOCK_MOST_S", 0.05)
+
+    async def test(world: World) -> None:
+        await world.broadcast.schedule()
+        paths = ("opus/join.mp4", "opus/part/0.m4s", "hls/live.m3u8", "opus/wide/0.m4s")
+        assert {got.status for got in await asyncio.gather(*map(world.get, paths))} == {503}
+        world.turns(LONG)
+        assert not world.followed
+
+    run(tmp_path, test)
+
+
 def test_for_one_more_timeline_the_one_asked_for_longest_ago_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -296,9 +296,11 @@ class Channel:
         self.held += 1
 
     def forget_the_gone(self) -> None:
-        """Let go of requests that are over."""
+        """Let go of requests that are over: whose peers have left, or which were answered when their time was."""
         if self._sister is not None:
             self._sister.forget_the_gone()
+        if not self.held:
+            return
         for exchanges in self._for_part.values():
             exchanges[:] = [one for one in exchanges if not one.gone]
         for number, lists in self._for_list.items():

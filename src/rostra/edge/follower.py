@@ -63,6 +63,11 @@ class Follower:
         for channel in self.channels.values():
             channel.rest()
 
+    def forget_the_gone(self) -> None:
+        """Let go of requests that are over."""
+        for channel in self.channels.values():
+            channel.forget_the_gone()
+
     def grow(self) -> None:
         """Take in what came. Raises what the feed does."""
         for news in self.feed.take():

@@ -90,6 +90,7 @@ class Shelf:
         """One turn: close what nobody asks for."""
         now = self._clock.monotonic()
         for follower in list(self.followers.values()):
+            follower.forget_the_gone()
             if follower.in_use(now):
                 follower.rest()
                 follower.idle_turns = 0
