@@ -1,6 +1,8 @@
 """Which timelines an edge goes on following, and which give way: on real sockets, with a clock that the test moves."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from rostra.edge.count import TURN_S
 from rostra.edge.role import SWEEP_EVERY_S
 from rostra.edge.shelf import CLOSED_AFTER_TURNS, Shelf
 from rostra.kernel.clock import ManualClock
+from rostra.kernel.errors import Unavailable
 from rostra.kernel.ids import SpaceId
 from rostra.sound.renditions import Rendition
 from rostra.wire.client import Client
@@ -206,3 +209,69 @@ def test_a_place_that_is_free_for_one_is_given_to_one(tmp_path: Path, monkeypatc
         assert len(world.followed) == 1
 
     run(tmp_path, test)
+
+
+def test_what_is_being_read_is_read_to_its_end_though_its_timeline_has_to_be_closed(tmp_path: Path) -> None:
+    """A file that is closed under a reader may be another one's by the time it reads on."""
+    place = tmp_path / "spaces" / SPACE
+
+    async def test(world: World) -> None:
+        await world.broadcast.go_live()
+        await world.broadcast.add(1500)
+        whole = (await world.get("recording.m4a")).body
+        assert len(whole) > 8_000_000
+        async with slow_reader(world.edge.port) as (reader, writer):
+            writer.write(f"GET /s/{SPACE}/recording.m4a HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            await reader.readuntil(b"\r\n\r\n")
+            files = open_below(place)
+            await damage(world, place / "index")
+            assert world.followed == [] and world.shelf.damaged == 1
+            assert open_below(place) == files
+            async with asyncio.timeout(20):
+                assert await reader.readexactly(len(whole)) == whole
+                while open_below(place) >= files:
+                    await asyncio.sleep(0.002)
+
+    run(tmp_path, test)
+
+
+def test_who_begins_to_read_after_the_closing_is_told_so(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        assert await world.newcomer(OTHERS[0]) == 200
+        (follower,) = world.shelf.followers.values()
+        world.turns(LONG)
+        assert not world.followed
+        with follower.reading(), pytest.raises(Unavailable):
+            _ = follower.feed
+
+    run(tmp_path, test)
+
+
+@asynccontextmanager
+async def slow_reader(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection of which little is on the way that has not been read."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    one.connect(("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=one, limit=65_536)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def damage(world: World, index: Path) -> None:
+    """The edge finds an index that is shorter than the record says."""
+    role = world.edge.role
+    stop_hearing, role._stop_hearing = role._stop_hearing, None
+    assert stop_hearing is not None
+    stop_hearing()
+    await world.broadcast.add(1)
+    index.write_bytes(index.read_bytes()[:-10])
+    world.shelf.heard(SPACE)
+
+
+def open_below(place: Path) -> int:
+    """How many files of this folder the process has open."""
+    links = (f"/proc/self/fd/{one}" for one in os.listdir("/proc/self/fd"))
+    return sum(os.readlink(link).startswith(str(place)) for link in links if os.path.islink(link))
