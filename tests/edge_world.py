@@ -13,7 +13,7 @@ from broadcasts import SPACE, Broadcast
 from rostra.edge.role import EdgeRole
 from rostra.edge.upstream import Upstream
 from rostra.edge.upstream_source import UpstreamSource
-from rostra.kernel.clock import SystemClock
+from rostra.kernel.clock import Clock, SystemClock
 from rostra.kernel.errors import Unavailable
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
@@ -81,12 +81,11 @@ class Edge:
         await until(lambda: self.number("rostra_edge_waiting") == count)
 
 
-async def origin(data: Path, port: int = 0) -> Edge:
+async def origin(data: Path, port: int = 0, clock: Clock | None = None) -> Edge:
     listening = bound(port)
+    clock = clock or SystemClock()
     settings = Settings(port=21_900)
-    role = EdgeRole(
-        library=DiskLibrary(data, SystemClock()), settings=settings, clock=SystemClock(), log=Log("edge"), key=KEY
-    )
+    role = EdgeRole(library=DiskLibrary(data, clock), settings=settings, clock=clock, log=Log("edge"), key=KEY)
     edge = Edge(role, int(listening.getsockname()[1]))
     await role.start([listening])
     return edge

@@ -291,6 +291,58 @@ def test_a_lost_and_regained_network_needs_no_hand(on_air: dict[str, Any], page:
     until(page, "document.getElementById('words').hidden", 5)
 
 
+def test_sound_goes_on_where_nothing_may_say_that_we_are_here(on_air: dict[str, Any], page: Page) -> None:
+    """Telling who we are after a loss helps the count alone; what keeps it from the edge must not cost the sound."""
+    kept_back: list[Route] = []
+    broken: list[Route] = []
+
+    def lose_one(route: Route) -> None:
+        if broken:
+            route.continue_()
+        else:
+            broken.append(route)
+            route.abort("connectionreset")
+
+    def keep_back(route: Route) -> None:
+        kept_back.append(route)
+        route.abort("blockedbyclient")
+
+    page.route("**/here?*", keep_back)
+    page.goto(on_air["page"])
+    hears(page)
+    page.route("**/opus/part/*", lose_one)
+    page.wait_for_timeout(1000)
+    assert broken
+    until(page, "rostra.bufferedEnd() - rostra.position() > 0.05", 5)
+    hears(page, 5)
+    hears(page, 2)
+    assert kept_back and len(kept_back) == len(broken)
+    assert page.inner_text("#lamp") == "On air" and page.is_hidden("#words")
+
+
+def test_a_page_that_waits_asks_again_though_one_question_is_never_answered(
+    server: Rostra, page: Page, eventually: Eventually
+) -> None:
+    space = server.run("space", "create", "--title", "Through a dead line")
+    server.run("space", "open", space["id"])
+    asked: list[Route] = []
+
+    def leave_one_unanswered(route: Route) -> None:
+        asked.append(route)
+        if len(asked) != 2:
+            route.continue_()
+
+    page.route("**/state.json", leave_one_unanswered)
+    page.goto(space["page"])
+    waits_until = time.monotonic() + 10
+    while len(asked) < 2 and time.monotonic() < waits_until:
+        page.wait_for_timeout(30)
+    speaking = speak(server, space, 40)
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    hears(page, 20)
+    hang_up(speaking)
+
+
 def test_a_browser_without_media_source_is_told_what_works(on_air: dict[str, Any], page: Page) -> None:
     page.add_init_script(
         "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => '';"

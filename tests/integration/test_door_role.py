@@ -159,7 +159,7 @@ async def test_requests_for_stage_and_control_go_on_as_they_came(made: Broadcast
         )
 
     async with door_on(tmp_path, stage=echo, control=echo) as door:
-        sent = {"Authorization": "Bearer x", "X-Forwarded-For": "6.6.6.6", "Cookie": "rostra=1"}
+        sent = {"Authorization": "Bearer x", "X-Forwarded-For": "6.6.6.6, 192.0.2.1", "Cookie": "rostra=1"}
         for method, target in (
             ("POST", f"/s/{SPACE}/whip"), ("PATCH", f"/s/{SPACE}/stage/ab12?x=1&y=%20"), ("DELETE", f"/s/{SPACE}/whip/ab12"),
             ("POST", f"/s/{SPACE}/commands"), ("OPTIONS", f"/s/{SPACE}/whip"), ("GET", "/api/spaces?limit=2"), ("GET", "/metrics"),
@@ -173,7 +173,7 @@ async def test_requests_for_stage_and_control_go_on_as_they_came(made: Broadcast
             assert (passed["method"], passed["target"]) == (method, target)
             assert passed["body"] == ("hello" if method in ("POST", "PATCH") else "")
             assert passed["headers"]["authorization"] == "Bearer x" and passed["headers"]["cookie"] == "rostra=1"
-            assert passed["headers"]["x-forwarded-for"] == "127.0.0.1"
+            assert passed["headers"]["x-forwarded-for"] == "192.0.2.1"
             assert passed["headers"]["x-forwarded-host"] == f"{door.base_url.host}:{door.base_url.port}"
             assert passed["headers"]["x-forwarded-proto"] == "http"
 

@@ -436,51 +436,6 @@ def test_a_crowd_that_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     run(tmp_path, test)
 
 
-def test_a_timeline_nobody_asks_for_is_closed_and_opened_again(tmp_path: Path) -> None:
-    async def test(world: World) -> None:
-        await world.broadcast.go_live()
-        await world.broadcast.add(60)
-        await world.get("opus/part/59.m4s")
-        await world.get("hls/seg/6.m4s")
-        shelf = world.role._shelf
-        for _ in range(10):
-            shelf.sweep()
-        assert not shelf.followers
-        assert not shelf.hot
-        await world.broadcast.add(1)
-        assert (await world.get("opus/part/60.m4s")).body == payload(Rendition.OPUS, 60)
-        held = asyncio.create_task(world.get("opus/part/61.m4s"))
-        await world.waiting(1)
-        for _ in range(10):
-            shelf.sweep()
-        await world.broadcast.add(1)
-        assert (await held).status == 200
-
-    run(tmp_path, test)
-
-
-def test_when_too_many_timelines_are_open_the_one_asked_for_longest_ago_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rostra.edge.shelf.FOLLOWED_MOST", 2)
-    ids = [SpaceId(name * 10) for name in "abc"]
-
-    async def test(world: World) -> None:
-        for space_id in ids:
-            one = Broadcast(tmp_path)
-            await one.go_live(space_id)
-            await one.add(1)
-            await one.close()
-        for space_id in ids[:2]:
-            assert (await world.ask(f"/s/{space_id}/opus/part/0.m4s")).status == 200
-        assert (await world.ask(f"/s/{ids[2]}/opus/part/0.m4s")).status == 503
-        world.role._shelf.sweep()
-        assert (await world.ask(f"/s/{ids[2]}/opus/part/0.m4s")).status == 200
-        assert list(world.role._shelf.followers) == [ids[1], ids[2]]
-
-    run(tmp_path, test)
-
-
 def test_stopping_answers_those_who_wait(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await world.broadcast.go_live()

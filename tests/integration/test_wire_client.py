@@ -203,6 +203,36 @@ def test_an_answer_that_is_broken_is_unavailable(reply: bytes) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("size", [b"-5", b"+5", b"1_0", b"0x5", b" 5", b"", b"123456789"])
+def test_a_chunk_whose_size_is_no_size_is_not_read(size: bytes) -> None:
+    """Below zero it would have been read to the end of the connection, whatever comes until then."""
+
+    async def main() -> None:
+        server, port = await scripted(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabcde")
+        client, got = Client(("127.0.0.1", port), QUICK), list[bytes]()
+        with pytest.raises(Unavailable):
+            async with await client.request("POST", "/") as answer:
+                async for piece in answer.pieces():
+                    got.append(piece)
+        assert not got
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_a_chunk_may_say_more_than_its_size() -> None:
+    async def main() -> None:
+        body = b"5;a=b\r\nabcde\r\n00A ; c\r\n0123456789\r\n2  \r\nfg\r\n0\r\nX: y\r\n\r\n"
+        server, port = await scripted(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        client = Client(("127.0.0.1", port), QUICK)
+        async with await client.request("GET", "/") as answer:
+            assert await answer.read() == b"abcde0123456789fg"
+        await client.close()
+        server.close()
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_ends_with_its_connection_is_read_to_its_end() -> None:
     async def main() -> None:
         server, port = await scripted(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nto the end")

@@ -1,9 +1,11 @@
 """What goes on to another role, and what comes back."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rostra.door.handing import passed_back, passed_on
+from rostra.door.handing import passed_back, passed_on, seen
+from rostra.wire.http1 import Request
 
 NAMES = st.sampled_from(
     ["authorization", "cookie", "content-type", "connection", "keep-alive", "te", "upgrade", "x-custom", "host",
@@ -20,6 +22,39 @@ def test_a_claim_to_come_from_somewhere_else_does_not_pass() -> None:
         "cookie": "a=b",
     }
     assert passed_on(claimed) == [("cookie", "a=b")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "address"),
+    [
+        ("198.51.100.7", "192.0.2.1", "198.51.100.7"),  # it came straight to us, and may say what it likes
+        ("127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "10.0.0.1, 198.51.100.7,  192.0.2.1 ", "192.0.2.1"),  # the last is what the front saw
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:127.0.0.1", "192.0.2.1", "192.0.2.1"),
+        ("::ffff:198.51.100.7", "192.0.2.1", "198.51.100.7"),
+        ("127.0.0.1", "192.0.2.1, unknown", "127.0.0.1"),
+        ("127.0.0.1", "192.0.2.1:5000", "127.0.0.1"),
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("", "192.0.2.1", ""),
+    ],
+)
+def test_who_asks_is_whom_we_see_or_whom_a_front_on_this_machine_sees(
+    peer: str, said: str | None, address: str
+) -> None:
+    headers = {"host": "a"} | ({"x-forwarded-for": said} if said is not None else {})
+    assert seen(Request("GET", "/", "/", {}, headers, peer=peer), "http")[0] == ("X-Forwarded-For", address)
+
+
+def test_a_front_on_this_machine_says_by_what_name_and_over_what_it_was_asked() -> None:
+    said = {"host": "127.0.0.1:8000", "x-forwarded-host": "live.example.org", "x-forwarded-proto": "https"}
+    asked = seen(Request("GET", "/", "/", {}, said, peer="127.0.0.1"), "http")
+    assert asked[1:] == [("X-Forwarded-Host", "live.example.org"), ("X-Forwarded-Proto", "https")]
+    asked = seen(Request("GET", "/", "/", {}, said, peer="192.0.2.1"), "http")
+    assert asked[1:] == [("X-Forwarded-Host", "127.0.0.1:8000"), ("X-Forwarded-Proto", "http")]
+    asked = seen(Request("GET", "/", "/", {}, {"host": "a", "x-forwarded-proto": "gopher"}, peer="127.0.0.1"), "http")
+    assert asked[1:] == [("X-Forwarded-Host", "a"), ("X-Forwarded-Proto", "http")]
 
 
 def test_what_connection_names_stays_on_this_connection() -> None:

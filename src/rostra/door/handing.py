@@ -1,10 +1,11 @@
 """Requests of studio and API, handed on to the role that answers them.
 
 What passes is the request as it was sent, less what concerns one connection alone (RFC 9110, 7.6.1) and less anything that
-claims to know where it came from: that, the door says itself.
+claims to know where it came from: that, the door says itself. What a front on this machine says of it, the door believes.
 """
 
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,13 +39,7 @@ class Handing:
             Unavailable: the role is away or too slow; it may have carried out anything but a GET.
         """
         self.handed += 1
-        host = request.headers.get("host", "")
-        headers = [
-            *passed_on(request.headers),
-            ("X-Forwarded-For", request.peer),
-            ("X-Forwarded-Host", host),
-            ("X-Forwarded-Proto", self._scheme),
-        ]
+        headers = [*passed_on(request.headers), *seen(request, self._scheme)]
         try:
             answer = await self._client.request(
                 request.method, request.target, headers, request.body, answer_s=ANSWER_S
@@ -56,6 +51,26 @@ class Handing:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def seen(request: Request, scheme: str) -> list[tuple[str, str]]:
+    """Who asks, by what name and over what.
+
+    From a front on this machine that is what the front has seen: the last word of each header. What stands before it, and
+    whatever comes from elsewhere, anybody may have said.
+
+    Args:
+        scheme: of our public address.
+    """
+    headers = request.headers
+    peer, host = _address(request.peer), headers.get("host", "")
+    if peer is not None and peer.is_loopback:
+        peer = _address(_last(headers, "for")) or peer
+        host = _last(headers, "host") or host
+        proto = _last(headers, "proto")
+        scheme = proto if proto in ("http", "https") else scheme
+    address = str(peer) if peer is not None else request.peer
+    return [("X-Forwarded-For", address), ("X-Forwarded-Host", host), ("X-Forwarded-Proto", scheme)]
 
 
 def passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -71,6 +86,19 @@ def passed_on(headers: Mapping[str, str]) -> list[tuple[str, str]]:
 def passed_back(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The headers of an answer that go back to who asked; the length and the date are said anew."""
     return [(name, value) for name, value in headers if name.lower() not in _ONE_HOP and name.lower() != "date"]
+
+
+def _last(headers: Mapping[str, str], what: str) -> str:
+    return headers.get(f"x-forwarded-{what}", "").rpartition(",")[2].strip()
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    # On a socket for both kinds an old address comes in a new one's clothes.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 async def _response(answer: Answer) -> Response:

@@ -64,9 +64,9 @@ class OpusParts:
     async def part(self, number: int) -> Piece | None:
         channel = self._channel
         while number >= channel.parts and not channel.ended:
-            await channel.growth()
             if self._follower.closed:
                 raise Unavailable("This Space is no longer followed.")
+            await channel.growth()
         if number >= channel.parts:
             return None
         payload = channel.newest(number)
@@ -137,20 +137,19 @@ class Air:
     async def run(self) -> None:
         """Until nobody has listened for a while, or the Space is over."""
         follower, crowd, idle = self.follower, self.crowd, 0
-        follower.busy += 1
         try:
-            crowd.start_at(self._newest_burst())
-            while idle < IDLE_PARTS:
-                data = await self._next()
-                if data is None:
-                    return
-                crowd.entitle(icy.block(icy.title(follower.space), self._page))
-                crowd.add(data)
-                idle = 0 if crowd.listeners or self._waiting else idle + 1
-                if self._ready:
-                    self._let_in()
+            with follower.reading():
+                crowd.start_at(self._newest_burst())
+                while idle < IDLE_PARTS:
+                    data = await self._next()
+                    if data is None:
+                        return
+                    crowd.entitle(icy.block(icy.title(follower.space), self._page))
+                    crowd.add(data)
+                    idle = 0 if crowd.listeners or self._waiting else idle + 1
+                    if self._ready:
+                        self._let_in()
         finally:
-            follower.busy -= 1
             if not crowd.over:
                 crowd.cut()
             self._let_in()

@@ -78,6 +78,7 @@ class Channel:
         self.parts = playlists.parts // self.step
         self.ahead = advance_part_limit(self._shape)
         self.held = 0
+        self._waited_for = False
         self._base = f"/s/{space_id}/{rendition.shape.url}/"
         self.ears = ears.of(rendition)
         self._hot = hot
@@ -188,6 +189,16 @@ class Channel:
     def held_in_all(self) -> int:
         return self.held + (self._sister.held if self._sister is not None else 0)
 
+    @property
+    def waited_for(self) -> bool:
+        """A part that has come since `rest` was waited for: whoever asks part by part may not be waiting at this moment."""
+        return self._waited_for or self._sister is not None and self._sister._waited_for
+
+    def rest(self) -> None:
+        self._waited_for = False
+        if self._sister is not None:
+            self._sister._waited_for = False
+
     def of_record(self, number: int) -> range:
         """The parts of the record that this part is made of. It exists."""
         return range(self.step * number, min(self.step * (number + 1), self._playlists.parts))
@@ -285,9 +296,11 @@ class Channel:
         self.held += 1
 
     def forget_the_gone(self) -> None:
-        """Let go of requests that are over."""
+        """Let go of requests that are over: whose peers have left, or which were answered when their time was."""
         if self._sister is not None:
             self._sister.forget_the_gone()
+        if not self.held:
+            return
         for exchanges in self._for_part.values():
             exchanges[:] = [one for one in exchanges if not one.gone]
         for number, lists in self._for_list.items():
@@ -336,6 +349,7 @@ class Channel:
         self._await_next()
         if waiting:
             self.held -= len(waiting)
+            self._waited_for = True
             _send_all(waiting, self._hot[path][0])
 
     def _pair(self, number: int) -> bytes:

@@ -201,10 +201,10 @@ class Desk:
     async def _read(self, path: str, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
         """However many ask for the same old part, it is fetched once."""
         self.read += 1
-        follower.busy += 1
         answer = answers.DAMAGED
         try:
-            stored = await follower.feed.stored(channel.rendition, numbers)
+            with follower.reading():
+                stored = await follower.feed.stored(channel.rendition, numbers)
             answer = answers.media(stored.body, etag, _lasting(channel), age_s=stored.age_s)
             self._shelf.warm.put(path, answer, follower.ears.replay, 2 * len(stored.body))
         except Unavailable:
@@ -212,7 +212,6 @@ class Desk:
         except (RostraError, OSError):
             self._shelf.damaged += 1
         finally:
-            follower.busy -= 1
             for exchange in self._reading.pop(path):
                 exchange.send_prepared(answer)
 

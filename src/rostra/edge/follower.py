@@ -1,11 +1,14 @@
 """One Space followed: told by its feed's source that something came, it hands it to its channels."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rostra.edge import answers
 from rostra.edge.channel import Channel, Hot
 from rostra.edge.count import Ears, Heard
 from rostra.edge.source import Feed, Part, Past
+from rostra.kernel.errors import Unavailable
 from rostra.sound.hls import Playlists
 from rostra.sound.renditions import Rendition
 from rostra.space.space import Space
@@ -16,15 +19,16 @@ from rostra.wire.server import Exchange
 
 class Follower:
     """Attributes:
-    asked: somebody asked for something here since this was last set back.
-    busy: reads under way elsewhere; it may not be closed before they end.
+    asked: somebody asked for something here since `rest`, not counting the short way through.
+    idle_turns: turns of the shelf since it was last in use.
+    busy: readings under way.
     reported: the count last told to the stage.
     thinned: the step last told with it.
     """
 
     def __init__(self, feed: Feed, ears: Ears, channels: dict[Rendition, Channel]) -> None:
         self.space_id = feed.space_id
-        self.feed = feed
+        self._feed = feed
         self.ears = ears
         self.channels = channels
         self.asked = True
@@ -33,6 +37,7 @@ class Follower:
         self.reported = 0
         self.thinned = 0
         self.closed = False
+        self._gone = False
         for channel in channels.values():
             channel.in_vain = self.in_vain
         apple = [channels[one] for one in (Rendition.HLS, Rendition.LOW) if one in channels]
@@ -40,20 +45,54 @@ class Follower:
             channel.siblings = tuple(one for one in apple if one is not channel)
 
     @property
+    def feed(self) -> Feed:
+        """To be asked for what is not at hand, while `reading`. Raises Unavailable: it is closed."""
+        if self.closed:
+            raise Unavailable("This Space is no longer followed.")
+        return self._feed
+
+    @property
     def space(self) -> Space:
-        return self.feed.space
+        return self._feed.space
 
     @property
     def over(self) -> bool:
-        return self.feed.space.state in OVER
+        return self._feed.space.state in OVER
 
     @property
     def held(self) -> int:
         return sum(channel.held_in_all for channel in self.channels.values())
 
+    def in_use(self, now: float) -> bool:
+        """Somebody listens, waits or reads, or has asked since `rest`. Then it is closed for nobody else's sake."""
+        asked = self.asked or any(channel.waited_for for channel in self.channels.values())
+        return asked or self.busy > 0 or self.held > 0 or self.ears.count(now) > 0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read meanwhile is read to its end, whoever closes this."""
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
+            if self.closed:
+                self._let_go()
+
+    def rest(self) -> None:
+        """From here on it is said anew whether anybody asks."""
+        self.asked = False
+        for channel in self.channels.values():
+            channel.rest()
+
+    def forget_the_gone(self) -> None:
+        """Let go of requests that are over."""
+        for channel in self.channels.values():
+            channel.forget_the_gone()
+
     def grow(self) -> None:
         """Take in what came. Raises what the feed does."""
-        for news in self.feed.take():
+        for news in self._feed.take():
             channel = self.channels[news.rendition]
             if isinstance(news, Part):
                 channel.add(news.payload, news.start_us)
@@ -91,11 +130,17 @@ class Follower:
         exchange.send_prepared(self.why_nothing())
 
     def close(self, why: Prepared) -> None:
+        """Answer all who wait with this. The feed is let go of when nothing is being read from it."""
         self.closed = True
         for channel in self.channels.values():
             channel.give_up(why)
             channel.close()
-        self.feed.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if not self.busy and not self._gone:
+            self._gone = True
+            self._feed.close()
 
 
 async def follow(feed: Feed, window_s: float, hot: Hot, now: float) -> Follower:

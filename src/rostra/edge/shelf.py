@@ -20,9 +20,9 @@ from rostra.wire.http1 import Prepared
 from rostra.wire.server import Exchange
 
 FOLLOWED_MOST = 256
-"""Timelines open at once. For one more, the one that nobody has asked for the longest is closed; if all are in use: 503."""
+"""Timelines open at once. For one more that exists, the one out of use for the longest is closed; if all are in use: 503."""
 CLOSED_AFTER_TURNS = 6
-"""Turns (of `sweep`) without a request before a timeline is closed."""
+"""Turns (of `sweep`) out of use before a timeline is closed."""
 AWAY_LINE_EVERY_S = 10.0
 STATE_S = 1
 """How long a state.json stands."""
@@ -59,7 +59,7 @@ class Shelf:
         if waiting is not None:
             waiting.append((exchange, again))
             return
-        if len(self.followers) + len(self._opening) >= FOLLOWED_MOST and not self._make_room():
+        if len(self._opening) >= FOLLOWED_MOST - len(self.followers) + len(self._out_of_use()):
             exchange.send_prepared(answers.CROWDED)
             return
         self._opening[space_id] = [(exchange, again)]
@@ -88,9 +88,11 @@ class Shelf:
 
     def sweep(self) -> None:
         """One turn: close what nobody asks for."""
+        now = self._clock.monotonic()
         for follower in list(self.followers.values()):
-            if follower.asked or follower.held or follower.busy:
-                follower.asked = False
+            follower.forget_the_gone()
+            if follower.in_use(now):
+                follower.rest()
                 follower.idle_turns = 0
                 self.followers[follower.space_id] = self.followers.pop(follower.space_id)
                 continue
@@ -105,8 +107,13 @@ class Shelf:
     async def _open(self, space_id: SpaceId) -> None:
         why = answers.DAMAGED
         try:
-            self.followers[space_id] = await self._follow(space_id)
-            self.opened += 1
+            follower = await self._follow(space_id)
+            if self._make_room():
+                self.followers[space_id] = follower
+                self.opened += 1
+            else:
+                follower.close(answers.CROWDED)
+                why = answers.CROWDED
         except UnknownSpace:
             why = answers.NO_SPACE
         except Overloaded:
@@ -134,11 +141,20 @@ class Shelf:
             raise
 
     def _make_room(self) -> bool:
-        for follower in self.followers.values():
-            if not (follower.asked or follower.held or follower.busy):
-                self._close(follower, answers.CROWDED)
-                return True
+        """For a timeline that exists: who asks for what never was takes nobody's place."""
+        if len(self.followers) < FOLLOWED_MOST:
+            return True
+        for follower in self._out_of_use():
+            self._close(follower, answers.CROWDED)
+            return True
         return False
+
+    def _out_of_use(self) -> list[Follower]:
+        """Those that may give way when all places are taken: nobody has used them for a whole turn, nor does now."""
+        if len(self.followers) < FOLLOWED_MOST:
+            return []
+        now = self._clock.monotonic()
+        return [one for one in self.followers.values() if one.idle_turns and not one.in_use(now)]
 
     def _close(self, follower: Follower, why: Prepared) -> None:
         del self.followers[follower.space_id]

@@ -133,11 +133,10 @@ class Streams:
         )
 
     async def _lead(self, playing: Playing, follower: Follower, leave: Callable[[], None]) -> None:
-        follower.busy += 1
         try:
-            await playing.run()
+            with follower.reading():
+                await playing.run()
         finally:
-            follower.busy -= 1
             self.past -= 1
             leave()
 

@@ -53,17 +53,16 @@ class Whole:
             exchange.send_prepared(answers.CROWDED)
             return
         self.sending += 1
-        follower.busy += 1
         try:
-            async with self._lock(follower):
-                recording = await follower.feed.recording()
-            await _send(exchange, recording)
+            with follower.reading():
+                async with self._lock(follower):
+                    recording = await follower.feed.recording()
+                await _send(exchange, recording)
         except Unavailable:
             exchange.send_prepared(answers.AWAY)
         except (RostraError, OSError, ValueError):
             exchange.send_prepared(answers.DAMAGED)
         finally:
-            follower.busy -= 1
             self.sending -= 1
 
     async def _overview(self, follower: Follower) -> tuple[Stored, int]:
@@ -74,11 +73,8 @@ class Whole:
             made = self._overviews.get(follower)
             if made is not None and made[1] == over and count - made[0] < _OVERVIEW_PARTS:
                 return made[2], made[2].age_s + int(now - made[3])
-            follower.busy += 1
-            try:
+            with follower.reading():
                 said = await follower.feed.levels()
-            finally:
-                follower.busy -= 1
             self._overviews[follower] = count, over, said, now
             return said, said.age_s
 

@@ -6,6 +6,7 @@ buffer), so that an endless stream can be handed on. Every wait has a deadline.
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -88,8 +89,10 @@ class Answer:
 
     async def _piece(self, link: "_Link") -> bytes:
         if self._head.chunked and not self._left:
-            line = await link.reader.readuntil(b"\r\n")
-            self._left = int(line.split(b";")[0], 16)
+            match = _CHUNK.fullmatch(await link.reader.readuntil(b"\r\n"))
+            if match is None:
+                raise ValueError("a chunk without its size")
+            self._left = int(match[1], 16)
             if not self._left:
                 while await link.reader.readuntil(b"\r\n") != b"\r\n":
                     pass
@@ -232,6 +235,7 @@ class _Link:
 _BUFFER_BYTES = 65536
 _PIECE_BYTES = 32768
 _ASK_AGAIN_S = 0.1
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 _OURS = frozenset(
     ("host", "content-length", "connection", "transfer-encoding", "keep-alive", "expect", "te", "upgrade")

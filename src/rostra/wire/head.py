@@ -91,8 +91,15 @@ def parse_head(head: bytes, limits: Limits) -> tuple[Request, Block]:
     return request, block
 
 
-def early_fault(start: bytes, limits: Limits, blank_passed: bool) -> PeerError | None:
-    """What can be refused before a head is complete: the fault that shows first as bytes come in one by one."""
+def early_fault(
+    start: bytes | bytearray, limits: Limits, blank_passed: bool, scanned: int = 0, lined: bool = False
+) -> PeerError | None:
+    """What can be refused before a head is complete: the fault that shows first as bytes come in one by one.
+
+    Args:
+        scanned: so many bytes of it have been found without fault before; they are not looked at again.
+        lined: the end of the request line is among them.
+    """
     first = start[:1]
     if first == b"\r" and not blank_passed and start[:2] in (b"\r", b"\r\n"):
         return None
@@ -100,19 +107,25 @@ def early_fault(start: bytes, limits: Limits, blank_passed: bool) -> PeerError |
         return PeerError(400, "This is not an HTTP request.", "not-http")
     line_most = limits.target_bytes + _LINE_SLACK
     found: list[tuple[int, int, PeerError]] = []
-    ill = _ILL.search(start)
+    ill = _ILL.search(start, max(0, scanned - 1))
     if ill is not None:
         found.append(
             (ill.end(), 0, PeerError(400, "Lines must end with CRLF and hold no control characters.", "bad-line-end"))
         )
-    line_end = start.find(b"\r\n")
-    length = line_end if line_end >= 0 else len(start) - (start[-1:] == b"\r")
-    if length > line_most:
-        at = line_most + 1 + (start[line_most : line_most + 1] == b"\r")
-        found.append((at, 1, _too_long(limits)))
+    if not lined:
+        end = line_end(start, scanned)
+        length = end if end >= 0 else len(start) - (start[-1:] == b"\r")
+        if length > line_most:
+            at = line_most + 1 + (start[line_most : line_most + 1] == b"\r")
+            found.append((at, 1, _too_long(limits)))
     if len(start) > limits.head_bytes:
         found.append((limits.head_bytes + 1, 2, PeerError(431, "The request's head is too large.", "head-too-large")))
     return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def line_end(start: bytes | bytearray, scanned: int) -> int:
+    """Where the request line ends, or -1. The end is not among the first `scanned` bytes."""
+    return start.find(b"\r\n", max(0, scanned - 1))
 
 
 def parse_field(line: bytes) -> tuple[str, str]:

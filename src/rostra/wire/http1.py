@@ -8,7 +8,7 @@ import re
 
 from rostra.kernel.errors import PeerError
 from rostra.wire.encode import Aged, Prepared, date_line, encode, encode_head, prepared, with_close
-from rostra.wire.head import METHODS, early_fault, has_token, parse_field, parse_head, too_large
+from rostra.wire.head import METHODS, early_fault, has_token, line_end, parse_field, parse_head, too_large
 from rostra.wire.messages import Limits, Request, Response
 
 __all__ = [
@@ -22,12 +22,25 @@ class RequestParser:
     After a PeerError the connection is beyond repair: answer it and close.
     """
 
-    __slots__ = ("_blank", "_body", "_buffer", "_error", "_left", "_limits", "_open", "_scanned", "_stage", "_told")
+    __slots__ = (
+        "_blank",
+        "_body",
+        "_buffer",
+        "_error",
+        "_left",
+        "_limits",
+        "_lined",
+        "_open",
+        "_scanned",
+        "_stage",
+        "_told",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = bytearray()
         self._scanned = 0
+        self._lined = False
         self._blank = False
         self._stage = _HEAD
         self._open: Request | None = None
@@ -106,14 +119,16 @@ class RequestParser:
             return None
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3), limits.head_bytes)
         if end < 0:
-            self._scanned = len(buffer)
-            error = early_fault(bytes(buffer), limits, self._blank)
+            error = early_fault(buffer, limits, self._blank, self._scanned, self._lined)
             if error is not None:
                 raise error
+            self._lined = self._lined or line_end(buffer, self._scanned) >= 0
+            self._scanned = len(buffer)
             return None
         head = bytes(buffer[: end + 4])
         del buffer[: end + 4]
         self._scanned = 0
+        self._lined = False
         self._blank = False
         return self._begin(head)
 

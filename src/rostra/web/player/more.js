@@ -19,7 +19,7 @@ export function begin(page) {
   async function levels() {
     if (!page.playable || page.before()) return;
     try {
-      const response = await fetch(`${page.space.sound}/opus/levels.json`);
+      const response = await fetch(`${page.space.sound}/opus/levels.json`, { signal: AbortSignal.timeout?.(1e4) });
       if (!response.ok) return;
       record = await response.json();
     } catch {

@@ -213,7 +213,7 @@ async function refresh(least) {
   askedAt = Date.now();
   await wait(Math.random() * Math.min(1e3, least + 400));
   try {
-    const response = await fetch(`${home}state.json`);
+    const response = await fetch(`${home}state.json`, { signal: AbortSignal.timeout?.(8e3) });
     if (!response.ok) return;
     const said = await response.json();
     ahead = Date.parse(said.now) - Date.now();

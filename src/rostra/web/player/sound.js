@@ -33,6 +33,8 @@ export class Sound {
     this.tell = tell;
     this.sid = sid && `?sid=${sid}`;
     this.moved = false; // we are on another connection than the one that knows our name
+    /** @type {Promise<unknown> | undefined} telling the new one our name; sound comes whether it can be told or not */
+    this.naming = undefined;
     this.step = 1; // parts that we ask for at a time
     this.live = false; // following the newest part, as against playing from somewhere earlier
     this.next = 0; // the part to ask for
@@ -196,6 +198,8 @@ export class Sound {
    */
   async ask(path, run) {
     for (let tries = 0; run === this.run; tries++) {
+      await this.naming; // by the connection that this question will take
+      if (run !== this.run) break;
       const { cut } = this;
       // The edge holds a request for 12 s at most. The first time we doubt the line sooner: a live part is never that late.
       const patience = (tries || !this.live ? 13e3 : 4e3) + 3e3 * Math.random();
@@ -209,7 +213,8 @@ export class Sound {
           if (run !== this.run) break;
           this.heardAt = Date.now();
           this.tell.trouble(false);
-          if (this.moved && this.sid) await fetch(`${this.base}../here${this.sid}`, { signal: cut.signal });
+          if (this.moved && this.sid)
+            this.naming = fetch(`${this.base}../here${this.sid}`, { signal: AbortSignal.timeout?.(3e3) }).catch(() => {});
           this.moved = false;
           return { bytes, headers };
         }
