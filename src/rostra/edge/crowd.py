@@ -184,7 +184,10 @@ class Crowd:
             self._catch_up(listener)
 
     def end(self, tail: Callable[[int], bytes]) -> None:
-        """No further part: when all is written, the `tail` of a stream that began with that part is, and then it is over."""
+        """No further part: when all is written, the `tail` of a stream that began with that part is, and then it is over.
+
+        Who is behind still gets what the ring has of it, as fast as it reads; who does not read is cut off by its deadline.
+        """
         self.over = True
         self._tail = tail
         if not self._running:
@@ -241,17 +244,19 @@ class Crowd:
             self._finish()
 
     def _finish(self) -> None:
-        """The end: who is behind gets what the ring has of it in one last write."""
-        tails = self._tail
-        assert tails is not None
-        for listener in self._all():
-            missed = b"" if listener.group is not None else b"".join(self._missed(listener, RING_PARTS))
-            self._leave(listener)
-            tail = tails(listener.first)
-            if missed + tail:
-                # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
-                listener.straight(missed + tail)
-            listener.stream.close()
+        """The end of all who are in step. The others catch up first."""
+        for group in list(self._groups.values()):
+            for listener in list(group.members):
+                self._part_with(listener)
+
+    def _part_with(self, listener: Listener) -> None:
+        assert self._tail is not None
+        self._leave(listener)
+        tail = self._tail(listener.first)
+        if tail:
+            # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
+            listener.straight(tail)
+        listener.stream.close()
 
     def _all(self) -> list[Listener]:
         return [one for group in self._groups.values() for one in group.members] + list(self._behind)
@@ -281,6 +286,9 @@ class Crowd:
         while listener.number < self.number:
             if not write(b"".join(self._missed(listener, _CATCH_UP_PARTS))):
                 return
+        if self._tail is not None and not self._running:
+            self._part_with(listener)
+            return
         self._behind.discard(listener)
         listener.group = self._group(listener.left, listener.told, listener.first)
         listener.group.members[listener] = None
