@@ -166,4 +166,4 @@ class EdgeRole:
 
 
 _LIMITS = Limits(body_bytes=REPORT_BYTES_MOST, idle_s=75.0)
-_PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16)
+_PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16, refusals=16)
