@@ -21,7 +21,7 @@ from rostra.wire.server import Exchange
 
 TURN_S: Final = 2.0
 UNIQUE_EVERY_S: Final = 10.0
-"""How often what has been seen in all is told: it grows slowly, and taking it in costs the stage a millisecond."""
+"""How often what has been seen in all is told: it grows slowly, and taking it in costs the stage some milliseconds."""
 
 NAMES_MOST: Final = 8
 """Names that one connection may speak for in one turn; a browser shares its connections among its tabs, a forger among thousands."""
