@@ -84,8 +84,9 @@ def test_renditions_that_report_on_each_other_keep_the_rules_together(wide: bool
                 if url in before:
                     assert complaints(list(SUCCESSION.judge(Step(before[url], playlist)))) == []
             before = after
-            _, mine = both[url]
-            update = read(mine.live(skip=True, wide=wide, siblings=[Sibling(AAC, 0)]))
+            of, mine = both[url]
+            beside = [Sibling(other, theirs.parts) for other, theirs in both.values() if other is not of]
+            update = read(mine.live(skip=True, wide=wide, siblings=beside))
             assert complaints(list(DELTA.judge(Delta(after[url], update)))) == []
 
 
