@@ -259,7 +259,8 @@ def connections_allowed() -> int:
 
 def refusals_allowed() -> int:
     """How many more may be open to be told that we are full: the spare sixteenth, less what records and the rest need."""
-    return max(16, min(_BACKLOG, _spare(_files_most()) - _OWN_FILES))
+    spare = _spare(_files_most())
+    return max(16, min(_BACKLOG, spare - min(_OWN_FILES, 3 * spare // 8)))
 
 
 def _files_most() -> int:
@@ -271,7 +272,7 @@ def _spare(files: int) -> int:
     return max(64, files // 16)
 
 
-_OWN_FILES = 192
+_OWN_FILES = 192  # records, logs, links to other roles
 _SLICES = 10
 _REFUSED_S = 1.0
 _BACKLOG = 4096
