@@ -21,15 +21,17 @@ def need(program: str) -> None:
 
 
 @contextmanager
-def nginx(place: Path, door: int, edge: int) -> Iterator[tuple[int, Path]]:
-    """Gives its TLS port and the certificate to trust."""
+def nginx(place: Path, door: int, edge: int, *, keeps: bool = False) -> Iterator[tuple[int, Path]]:
+    """Gives its TLS port and the certificate to trust. `keeps`: with the cache that the file offers."""
     need("nginx")
     place.mkdir(parents=True, exist_ok=True)
     authority, chain, key = make(place)
     port = free_port()
+    cache = {"proxy_cache off;": "proxy_cache rostra;"} if keeps else {}
     text = _put(
         DEPLOY / "nginx" / "rostra.conf",
-        {
+        cache
+        | {
             "127.0.0.1:8000": f"127.0.0.1:{door}",
             "127.0.0.1:8001": f"127.0.0.1:{edge}",
             "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",

@@ -64,6 +64,7 @@ class Listener:
         self.lines: list[Line] = []
         self.next = house.begin
         self.heard = False
+        self.asked = 0
         self.timer: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
@@ -87,7 +88,8 @@ class Listener:
         self.timer = self.house.loop.call_later(pause_s, self.ask)
 
     def ask(self) -> None:
-        line = self.lines[self.next % len(self.lines)]
+        self.asked += 1
+        line = self.lines[self.asked % len(self.lines)]  # one that says nothing for long would be closed
         line.ask(f"{self.base}part/{self.next}.m4s{self.query}")
 
 

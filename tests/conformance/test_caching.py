@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 import uvloop
 from broadcasts import SPACE, Broadcast
-from edge_world import Edge, Got, get, origin
+from edge_world import Edge, Got, ask, get, origin
 
 MEDIA = ("opus/part/1.m4s", "hls/part/19.m4s", "hls/seg/0.m4s", "opus/seg/1.m4s", "opus/init.mp4", "hls/init.mp4")
 LISTS = ("hls/live.m3u8", "opus/live.m3u8", "hls/replay.m3u8", "opus/replay.m3u8")
 BLOCKING = ("hls/live.m3u8?_HLS_msn=2&_HLS_part=3", "opus/live.m3u8?_HLS_msn=1")
 TEXT = (*LISTS, *BLOCKING, "opus/levels.json", "state.json")
+FIXED = ("hls/index.m3u8", "low/index.m3u8", "opus/index.m3u8", "live.m3u")
 LIFETIMES = {
     **dict.fromkeys(MEDIA[:4], "public, max-age=24, immutable"),
     **dict.fromkeys(MEDIA[4:], "public, max-age=86400, immutable"),
     **dict.fromkeys(LISTS, "public, max-age=2"),
     **dict.fromkeys(BLOCKING, "public, max-age=24"),
+    **dict.fromkeys(FIXED[:3], "public, max-age=24"),
+    "live.m3u": "public, max-age=60",
     "opus/levels.json": "public, max-age=2",
     "state.json": "public, max-age=1",
     "opus/join.mp4": "public, max-age=1",
@@ -65,7 +68,7 @@ def test_after_the_end_everything_is_good_for_a_day(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("path", [*MEDIA, *TEXT, "recording.m4a"])
+@pytest.mark.parametrize("path", [*MEDIA, *TEXT, *FIXED, "recording.m4a"])
 def test_who_has_it_already_is_told_so(tmp_path: Path, path: str) -> None:
     async def test(edge: Edge, _: Broadcast) -> None:
         first = await get(edge.port, path)
@@ -81,7 +84,7 @@ def test_who_has_it_already_is_told_so(tmp_path: Path, path: str) -> None:
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("path", [*MEDIA, *TEXT, "opus/join.mp4", "recording.m4a", "hls/index.m3u8"])
+@pytest.mark.parametrize("path", [*MEDIA, *TEXT, *FIXED, "opus/join.mp4", "recording.m4a"])
 def test_head_says_what_get_says_without_the_body(tmp_path: Path, path: str) -> None:
     async def test(edge: Edge, _: Broadcast) -> None:
         whole = await get(edge.port, path)
@@ -105,7 +108,16 @@ def test_compressed_and_plain_are_two_forms_of_one_thing(tmp_path: Path, path: s
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize("path", [*MEDIA, *TEXT, "opus/join.mp4"])
+def test_who_has_the_listing_already_is_told_so(tmp_path: Path) -> None:
+    async def test(edge: Edge, _: Broadcast) -> None:
+        first = await ask(edge.port, "/status-json.xsl")
+        again = await ask(edge.port, "/status-json.xsl", If_None_Match=first.headers["etag"])
+        assert (first.status, again.status, again.body) == (200, 304, b"")
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("path", [*MEDIA, *TEXT, *FIXED, "opus/join.mp4"])
 def test_nobody_gets_an_answer_of_their_own(tmp_path: Path, path: str) -> None:
     async def test(edge: Edge, _: Broadcast) -> None:
         one = await get(edge.port, path, Cookie="a=1", User_Agent="one", Origin="https://one.example")

@@ -206,6 +206,7 @@ async def _crowd_one_edge(on_air: OnAir) -> Story:
             while (room := ALLOWED - await _open(server)) > 0:
                 for _ in range(max(3, room)):  # of which a third comes to this edge
                     crowd.append((await asyncio.open_connection("127.0.0.1", port))[1])
+                    crowd[-1].write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")  # who says nothing does not stay
         turns = asyncio.Semaphore(30)
         story.newcomers = await asyncio.gather(*(_knock(port, on_air.space_id, turns) for _ in range(NEWCOMERS)))
         async with asyncio.timeout(40):

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from broadcasts import SPACE, Broadcast, payload
+from ogg_pages import pages
 from rostra_process import environment, free_ports
 
 from rostra.app.place import Place
+from rostra.edge.crowd import RING_PARTS
 from rostra.sound.renditions import Rendition
 
 BASE = f"/s/{SPACE}"
@@ -30,8 +32,9 @@ MB = 1 << 20
 class Edge:
     """The edge's process, and its Space that goes on by a part every 0.15 s."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, every_s: float = EVERY_S) -> None:
         Place(data).prepare()
+        self._every_s = every_s
         self._broadcast = Broadcast(data)
         self.port = free_ports(8)
         self._listening = socket.create_server(("127.0.0.1", self.port), backlog=4096)
@@ -45,7 +48,7 @@ class Edge:
         )  # fmt: skip
         os.close(tell)
         self.parts = 0
-        self._stop = threading.Event()
+        self._stop, self._end = threading.Event(), threading.Event()
         self._going_on = threading.Thread(target=self._go_on)
         self._going_on.start()
         assert os.read(hear, 1), "the edge did not start"
@@ -53,6 +56,12 @@ class Edge:
         while self.parts < RECORDED:
             time.sleep(0.01)
         assert self.get("/hls/live.m3u8").startswith(b"HTTP/1.1 200")
+
+    def end(self) -> None:
+        """The Space ends."""
+        self._end.set()
+        self._stop.set()
+        self._going_on.join()
 
     def close(self) -> int:
         self._stop.set()
@@ -75,8 +84,10 @@ class Edge:
             while not self._stop.is_set():
                 await self._broadcast.add()
                 self.parts += 1
-                due = max(due + EVERY_S, time.monotonic())
-                await asyncio.sleep(due - time.monotonic())
+                due = max(due + self._every_s, time.monotonic())
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if self._end.is_set():
+                await self._broadcast.end()
             await self._broadcast.close()
 
         asyncio.run(go_on())
@@ -232,6 +243,32 @@ def test_slow_readers_cost_one_answer_each(edge: Edge, undisturbed: Callable[[in
         one.close()
 
 
+def test_slow_listeners_of_a_stream_cost_no_more_when_it_ends(tmp_path: Path) -> None:
+    """300 read nothing until the Space is over, when most of what is kept for such is owed to each; then one reads on."""
+    edge = Edge(tmp_path / "data", every_s=0.03)
+    slow = [edge.connect(4096) for _ in range(300)]
+    try:
+        for one in slow:
+            one.sendall(request("/live.opus"))
+        begun = edge.parts
+        while edge.parts < begun + RING_PARTS:
+            time.sleep(0.01)
+        before = edge.rss
+        edge.end()
+        deadline = time.monotonic() + 10
+        while status(edge.get("/live.opus")) != 404 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert edge.rss - before < 6 * MB, f"grown by {(edge.rss - before) / MB:.1f} MB"
+        heard = pages(read_all(slow[0], 3).partition(b"\r\n\r\n")[2])
+        assert heard[-1].flags == 4 and len(heard) > RING_PARTS
+        assert [page.number for page in heard] == list(range(len(heard)))
+        assert edge.rss - before < 6 * MB, f"grown by {(edge.rss - before) / MB:.1f} MB"
+    finally:
+        for one in slow:
+            one.close()
+        assert edge.close() == 0
+
+
 def test_requests_may_be_split_anywhere_and_come_sixteen_at_once(
     edge: Edge, undisturbed: Callable[[int], None]
 ) -> None:
@@ -349,7 +386,9 @@ def test_what_is_not_http_gets_one_refusal_and_the_end(
     undisturbed(4)
 
 
-def test_ten_thousand_who_say_nothing_are_let_be(edge: Edge, undisturbed: Callable[[int], None]) -> None:
+def test_ten_thousand_who_say_nothing_cost_little_and_not_for_long(
+    edge: Edge, undisturbed: Callable[[int], None]
+) -> None:
     crowd_size = 10_000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < crowd_size + 2000:
@@ -366,6 +405,10 @@ def test_ten_thousand_who_say_nothing_are_let_be(edge: Edge, undisturbed: Callab
         began = time.monotonic()
         assert status(edge.get("/opus/join.mp4")) == 200
         assert time.monotonic() - began < 2
+        deadline = time.monotonic() + 25
+        while edge.files > files + 50 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert edge.files <= files + 50, "who says nothing keeps a seat"
         undisturbed(32)
     finally:
         for one in crowd:

@@ -531,6 +531,20 @@ def test_the_listing_names_what_is_on_the_air_and_how_many_listen(tmp_path: Path
     run(tmp_path, test)
 
 
+def test_the_listing_names_what_nobody_listens_to_here(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await world.broadcast.go_live()
+        await sound(world.broadcast, 4)
+        sources = json.loads((await ask(world.port, "/status-json.xsl")).body)["icestats"]["source"]
+        assert [(source["listenurl"].rpartition("/")[2], source["listeners"]) for source in sources] == [
+            ("live.mp3", 0),
+            ("live.opus", 0),
+        ]
+        assert world.number("rostra_edge_followed") == 0
+
+    run(tmp_path, test)
+
+
 def test_a_playlist_of_one_line_leads_to_the_stream(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await world.broadcast.schedule()

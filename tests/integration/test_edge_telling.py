@@ -145,7 +145,7 @@ def test_what_comes_without_the_key_or_is_no_count_goes_no_further(tmp_path: Pat
                 await tell(port, "[]"),
                 await tell(port, good.replace("elsewhere/edge", "edge-2")),
                 await tell(port, good.replace('"web": 7', '"web": -7')),
-                await tell(port, good.replace('"unique": "', f'"unique": "{junk[:40_000]}')),
+                await tell(port, good.replace('"unique": "', f'"unique": "{junk[:100_000]}')),
                 await tell(port, good.ljust(REPORT_BYTES_MOST + 1)),
                 await tell(port, good, path="/s/zzzzzzzzzz/count"),
                 await tell(port, good, path="/s/../count"),

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import fronts
@@ -24,8 +25,8 @@ class Front:
 
     def __init__(self, port: int, authority: Path | None) -> None:
         self.port = port
-        secure = None if authority is None else ssl.create_default_context(cafile=authority)
-        self.client = Client(("localhost", port), ClientLimits(idle_kept=500), secure)
+        self.secure = None if authority is None else ssl.create_default_context(cafile=authority)
+        self.client = Client(("localhost", port), ClientLimits(idle_kept=500), self.secure)
 
     async def get(self, path: str, **headers: str) -> tuple[Answer, bytes]:
         pairs = [(name.replace("_", "-"), value) for name, value in headers.items()]
@@ -138,10 +139,16 @@ def test_nginx_adds_nothing_to_the_wait_and_keeps_what_never_changes(tmp_path: P
         # Far from the half second at which those who wait for nginx's lock would look.
         assert await lateness_s(broadcast, edge, front, listeners=20, held=20) < 0.25
         before = asked(edge)
-        old = [await front.get("hls/seg/1.m4s") for _ in range(20)]
-        assert {answer.status for answer, _ in old} == {200}
+        said = ["", "?sid=one-of-our-tabs", *(f"?CMCD=bl%3D{n}00%2Csid%3D%22player-{n}%22" for n in range(18))]
+        old = [await front.get(f"hls/seg/1.m4s{query}") for query in said]
+        assert {(answer.status, body) for answer, body in old} == {(200, old[0][1])}
         assert asked(edge) - before == 1
         assert old[-1][0].header("x-cache-status") == "HIT"
+        # What HLS asks for makes another question of it.
+        await front.get("hls/seg/1.m4s?_HLS_msn=1&_HLS_part=0")
+        await front.get("hls/seg/1.m4s?_HLS_msn=1&_HLS_part=1&CMCD=sid%3D%22a%22")
+        await front.get("hls/seg/1.m4s?CMCD=sid%3D%22a%22&_HLS_part=1&_HLS_msn=1")
+        assert asked(edge) - before == 3
         # A list is never given from the cache, as nginx would not say how old it is.
         before = asked(edge)
         for _ in range(3):
@@ -151,7 +158,47 @@ def test_nginx_adds_nothing_to_the_wait_and_keeps_what_never_changes(tmp_path: P
         refused, _ = await front.get("opus/part/99.m4s")
         assert (refused.status, refused.header("cache-control")) == (404, "no-store")
 
-    run(tmp_path, fronts.nginx, test)
+    run(tmp_path, partial(fronts.nginx, keeps=True), test)
+
+
+@pytest.mark.parametrize("start", [fronts.nginx, fronts.haproxy])
+def test_listeners_behind_a_front_are_counted_each_as_one(tmp_path: Path, start: Callable[..., object]) -> None:
+    """Of each kind eight at addresses of their own; one of them claims to be many."""
+
+    async def test(broadcast: Broadcast, edge: Edge, front: Front) -> None:
+        async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            return await asyncio.open_connection(
+                "127.0.0.1", front.port, ssl=front.secure, server_hostname="localhost", local_addr=(address, 0)
+            )
+
+        async def ask(number: int, *paths: str, claims: str = "") -> asyncio.StreamWriter:
+            reader, writer = await connect(f"127.0.0.{number}")
+            for path in paths:
+                claim = f"X-Forwarded-For: {claims}\r\n" if claims else ""
+                player = f"User-Agent: {path.partition('/')[0]}\r\n"
+                writer.write(f"GET /s/{SPACE}/{path} HTTP/1.1\r\nHost: localhost\r\n{player}{claim}\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                assert head.split()[1] == "200", head
+                length = next((one for one in head.split("\r\n") if one.lower().startswith("content-length:")), "")
+                await reader.readexactly(int(length[15:] or 1))
+            return writer
+
+        async with asyncio.timeout(20):
+            each = range(10, 18)
+            writers = [await ask(number, "hls/init.mp4", "hls/seg/2.m4s", "hls/part/29.m4s") for number in each]
+            writers += [await ask(number, "live.opus") for number in each]
+            writers += [await ask(number, f"opus/join.mp4?sid=the-tab-{number}", "opus/part/29.m4s") for number in each]
+            for claimed in range(50):
+                writers.append(await ask(10, "hls/part/29.m4s", claims=f"192.0.2.{claimed}"))
+        ears = edge.role._shelf.followers[SPACE].ears
+        now = edge.role._clock.monotonic()
+        assert ears.kinds(now) == {"hls": 8, "stream": 8, "web": 8}
+        seen = ears.report("edge", now).unique
+        assert seen is not None and seen.estimate() == 24
+        for writer in writers:
+            writer.close()
+
+    run(tmp_path, start, test)
 
 
 def test_haproxy_passes_everything_through(tmp_path: Path) -> None:

@@ -299,8 +299,8 @@ def test_a_full_disk_is_told_and_the_speakers_go_on_hearing_each_other(tmp_path:
 def test_edges_counts_add_up_on_the_record(tmp_path: Path) -> None:
     async def test(one: World) -> None:
         space, host = await on_air(one)
-        for edge, count in (("one", 40), ("two", 2)):
-            report = Report(edge, {"web": count}, key=edge.encode().ljust(16)).to_plain()
+        for edge, count, key in (("one", 40, b"one"), ("two", 2, b"two"), ("two", 2, b"one")):
+            report = Report(edge, {"web": count}, key=key.ljust(16)).to_plain()
             answer = await one.http.post(f"/spaces/{space}/count", json=report, headers=OPERATOR)
             assert answer.status_code == 200
             assert base64.b64decode(answer.json()["key"]) == b"one".ljust(16)

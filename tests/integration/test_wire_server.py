@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import uvloop
@@ -271,12 +272,28 @@ def test_a_request_that_drips_in_is_timed_from_its_first_byte(start: bytes) -> N
     run(test)
 
 
-def test_a_connection_that_sends_nothing_is_closed() -> None:
+def test_a_connection_that_sends_nothing_is_closed_when_a_head_would_be_due() -> None:
     async def test(bench: Bench) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         assert await bench.ask(b"") == b""
+        assert 0.1 < loop.time() - began < 2
         assert bench.counters.idle_closed == 1
 
-    run(test)
+    run(test, replace(QUICK, idle_s=60))
+
+
+def test_a_connection_that_has_asked_may_be_idle_for_longer() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer = await bench.connect()
+        await asyncio.sleep(0.1)  # connected ahead of need, as browsers do
+        for pause_s in (0.5, 0.5, 0):
+            writer.write(GET % b"/hello")
+            assert (await head_and_body(reader))[1] == b"hello"
+            await asyncio.sleep(pause_s)
+        writer.close()
+
+    run(test, replace(QUICK, idle_s=60))
 
 
 def test_a_held_request_is_answered_when_the_handler_sends() -> None:
@@ -471,6 +488,32 @@ def test_a_full_server_says_so_and_those_inside_are_untouched() -> None:
     run(test, Limits(connections=3))
 
 
+def test_a_thousand_who_knock_at_once_at_a_full_server_are_all_told_so() -> None:
+    knocks = 1000
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 20_000:
+        pytest.skip(f"this machine allows {hard} open files, and a sixteenth of them is less than a thousand")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    async def test(bench: Bench) -> None:
+        reader, writer = await bench.connect()
+        await bench.until(lambda: bench.counters.open == 1)
+        crowd = await asyncio.gather(*(bench.connect() for _ in range(knocks)))
+        await bench.until(lambda: bench.server.refusing == knocks)
+        for _, one in crowd:
+            one.write(GET % b"/hello")
+        async with asyncio.timeout(20):
+            told = await asyncio.gather(*(one.read() for one, _ in crowd))
+        assert all(whole.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 5\r\n" in whole for whole in told)
+        assert (bench.counters.refused_full, bench.counters.aborted_full) == (knocks, 0)
+        writer.write(GET % b"/hello")
+        assert (await head_and_body(reader))[1] == b"hello"
+        for _, one in (*crowd, (reader, writer)):
+            one.close()
+
+    run(test, Limits(connections=1))
+
+
 def test_idle_connections_cannot_keep_a_full_server_from_saying_so_to_others() -> None:
     async def test(bench: Bench) -> None:
         inside = await bench.connect()
@@ -490,7 +533,7 @@ def test_idle_connections_cannot_keep_a_full_server_from_saying_so_to_others() -
         for _, writer in (inside, *idle):
             writer.close()
 
-    run(test, Limits(connections=1))
+    run(test, Limits(connections=1, refusals=16))
 
 
 def test_draining_answers_who_waits_lets_answers_end_and_closes_the_rest() -> None:

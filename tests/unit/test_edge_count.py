@@ -234,6 +234,11 @@ def test_behind_a_front_the_address_it_names_tells_listeners_apart() -> None:
     assert connection_of(front("192.0.2.1", "a")) in ears
 
 
+def test_behind_a_front_that_appends_nobody_is_many_by_claiming_other_addresses() -> None:
+    claimed = [f"198.51.100.{number}, 192.0.2.1" for number in range(100)] + ["192.0.2.1", "a,b,c,192.0.2.1 "]
+    assert len({connection_of(asking(7, peer="::1", x_forwarded_for=one, user_agent="a")) for one in claimed}) == 1
+
+
 def test_who_makes_a_connection_for_each_request_is_one_ear() -> None:
     ears = Ears(0.0)
     for connection in range(20):

@@ -83,8 +83,9 @@ class Kernel:
     def straight(self, _: int) -> Callable[[bytes], None]:
         return self.write
 
-    def drain(self) -> None:
-        self.full, self._waiting = False, 0
+    def drain(self, *, full: bool = False) -> None:
+        """All is taken that waited; `full`: and no more than that."""
+        self.full, self._waiting = full, 0
         if self.paused and not self.over:
             self.paused = False
             self.stream.catch_up()
@@ -218,6 +219,31 @@ def test_a_listener_slower_than_the_ring_is_skipped_forward_and_that_is_counted(
     asyncio.run(test())
 
 
+def test_at_the_end_who_is_behind_is_given_no_more_than_it_reads() -> None:
+    async def test() -> None:
+        crowd = begun(10)
+        slow, quick, never = joined(crowd, False), joined(crowd, False), joined(crowd, False)
+        slow.full = never.full = True
+        for number in range(10, 10 + RING_PARTS - 5):
+            crowd.add(Whole(part(number)))
+            await asyncio.sleep(0)
+        before = bytes(slow.got)
+        crowd.end(lambda _: TAIL)
+        assert quick.over and quick.got.endswith(TAIL)
+        assert bytes(slow.got) == before and not slow.over and not slow.ended
+        reads = 0
+        while not slow.over:
+            taken = len(slow.got)
+            slow.drain(full=True)
+            assert len(numbers(bytes(slow.got[taken:]).removesuffix(TAIL))) <= crowds._CATCH_UP_PARTS
+            reads += 1
+        assert slow.got == quick.got and slow.ended == 1 and reads > 3
+        never.leave()
+        assert never.waiting_most < 3000 and never.ended == 1 and crowd.listeners == 0
+
+    asyncio.run(test())
+
+
 def test_who_left_is_written_nothing_more_and_told_once() -> None:
     async def test() -> None:
         crowd = begun(3)
@@ -281,6 +307,8 @@ def test_whatever_happens_parts_are_whole_in_order_and_once(operations: list[tup
         while crowd._running:
             await asyncio.sleep(0)
         crowd.end(lambda _: TAIL)
+        for kernel, _, _ in kernels:
+            kernel.drain()
         skipped = 0
         for kernel, titled, first in kernels:
             sound = heard(kernel, titled)

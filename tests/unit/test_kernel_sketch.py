@@ -34,7 +34,7 @@ def test_however_it_was_shared_out_the_union_is_the_same(given: list[tuple[int, 
     assert union == Sketch(mark for _, mark in given)
 
 
-@pytest.mark.parametrize("size", [EXACT_MOST + 1, 5000, 30_000])
+@pytest.mark.parametrize("size", [EXACT_MOST + 1, 12_000, 30_000])
 def test_a_large_one_is_off_by_its_error_and_leans_to_no_side(size: int) -> None:
     off = [Sketch(crowd(size, seed)).estimate() / size - 1 for seed in range(3)]
     assert max(map(abs, off)) < 3 * ERROR
@@ -42,13 +42,13 @@ def test_a_large_one_is_off_by_its_error_and_leans_to_no_side(size: int) -> None
 
 
 def test_registers_of_several_make_the_registers_of_all() -> None:
-    marks = crowd(9000, 7)
-    one, two, small = Sketch(marks[:5000]), Sketch(marks[4000:]), Sketch(marks[:100])
+    marks = crowd(18_000, 7)
+    one, two, small = Sketch(marks[:10_000]), Sketch(marks[8000:]), Sketch(marks[:100])
     for pair in ((one, two), (two, one), (small, one), (one, small)):
         union = pair[0].copy()
         union.merge(pair[1])
-        assert union == Sketch(marks if small not in pair else marks[:5000])
-    assert one == Sketch(marks[:5000])  # a copy was changed, not itself
+        assert union == Sketch(marks if small not in pair else marks[:10_000])
+    assert one == Sketch(marks[:10_000])  # a copy was changed, not itself
 
 
 @pytest.mark.parametrize("size", [0, 1, EXACT_MOST, EXACT_MOST + 1, 20_000])
@@ -60,11 +60,12 @@ def test_it_comes_back_from_its_bytes(size: int) -> None:
 
 
 def test_adding_on_after_a_journey_is_as_if_it_had_not_been() -> None:
-    marks = crowd(4000, 5)
-    sketch = Sketch.from_bytes(Sketch(marks[:2500]).to_bytes())
-    for mark in marks[2500:]:
-        sketch.add(mark)
-    assert sketch == Sketch(marks)
+    marks = crowd(9000, 5)
+    for journey in (2500, 8500):
+        sketch = Sketch.from_bytes(Sketch(marks[:journey]).to_bytes())
+        for mark in marks[journey:]:
+            sketch.add(mark)
+        assert sketch == Sketch(marks)
 
 
 @pytest.mark.parametrize(

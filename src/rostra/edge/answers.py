@@ -22,6 +22,11 @@ def fresh_for(seconds: int, *, immutable: bool = False) -> tuple[str, str]:
     return ("Cache-Control", f"public, max-age={seconds}{', immutable' if immutable else ''}")
 
 
+def tag_of(body: bytes, form: str = "") -> tuple[str, str]:
+    """The ETag of what has no number, made of its bytes, so that edges side by side and behind each other agree."""
+    return ("ETag", f'"{hashlib.blake2s(body, digest_size=8).hexdigest()}{form}"')
+
+
 def media(body: bytes, etag: str, cache: tuple[str, str], *, age_s: int = 0) -> Prepared:
     """`age_s`: how long it lay in caches before us; it goes on ageing here."""
     headers = [("Content-Type", "audio/mp4"), cache, ("ETag", etag), CORS]
@@ -31,9 +36,9 @@ def media(body: bytes, etag: str, cache: tuple[str, str], *, age_s: int = 0) -> 
 def text(
     body: bytes, mime: str, cache: tuple[str, str], *, zipped: bool, more: tuple[tuple[str, str], ...] = ()
 ) -> Prepared:
-    """A playlist or JSON, compressed or not. Its tag is that of its bytes, so edges side by side and behind each other agree."""
-    etag = f'"{hashlib.blake2s(body, digest_size=8).hexdigest()}{"-gzip" if zipped else ""}"'
-    headers = [("Content-Type", mime), cache, ("ETag", etag), ("Vary", "Accept-Encoding"), CORS, *more]
+    """A playlist or JSON, compressed or not."""
+    etag = tag_of(body, "-gzip" if zipped else "")
+    headers = [("Content-Type", mime), cache, etag, ("Vary", "Accept-Encoding"), CORS, *more]
     if zipped:
         headers.append(("Content-Encoding", "gzip"))
         body = gzip.compress(body, 6, mtime=0)

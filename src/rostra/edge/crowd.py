@@ -55,12 +55,13 @@ class Listener:
         write: nowhere unless it is in step.
     """
 
-    __slots__ = ("first", "group", "left", "number", "on_end", "straight", "stream", "told", "write")
+    __slots__ = ("crowd", "first", "group", "left", "number", "on_end", "straight", "stream", "told", "write")
 
     def __init__(self, stream: Stream, on_end: Callable[[], None]) -> None:
         """`on_end` is called once, when it listens no more."""
         self.stream = stream
         self.on_end = on_end
+        self.crowd: Crowd | None = None
         self.group: _Group | None = None
         self.number = 0
         self.left = 0
@@ -68,6 +69,25 @@ class Listener:
         self.first = 0
         self.straight: Callable[[bytes], None] = _nowhere
         self.write: Callable[[bytes], None] = _nowhere
+
+    # As a wire.exchange.Watcher.
+
+    def fell_behind(self) -> None:
+        if self.crowd is not None:
+            self.crowd.fell_behind(self)
+
+    def caught_up(self) -> None:
+        if self.crowd is not None:
+            self.crowd.caught_up(self)
+
+    def gone(self) -> None:
+        if self.crowd is not None:
+            self.crowd.leave(self)
+
+    def stop(self) -> None:
+        """The player sees an end, and asks again."""
+        self.gone()
+        self.stream.close()
 
 
 @dataclass(slots=True)
@@ -169,22 +189,21 @@ class Crowd:
         listener.left = METAINT if titles else 0
         listener.number = self.begins_with()
         listener.first = listener.number if self._counted else 0
-        stream = listener.stream
-        stream.on_gone(lambda: self._leave(listener))
-        stream.on_drain(lambda: self._dismiss(listener))
-        listener.straight = stream.straight(
-            lambda: self._fall(listener), lambda: self._catch_up(listener), UNSENT_BYTES
-        )
+        listener.crowd, stream = self, listener.stream
+        listener.straight = stream.straight(listener, UNSENT_BYTES)
         self._behind.add(listener)
         if head:
             # Titles are counted from the first byte after the header, whatever that is.
             head, listener.left, listener.told = self._titled(head, listener.left, listener.told)
             stream.write(head)
         if not stream.behind:
-            self._catch_up(listener)
+            self.caught_up(listener)
 
     def end(self, tail: Callable[[int], bytes]) -> None:
-        """No further part: when all is written, the `tail` of a stream that began with that part is, and then it is over."""
+        """No further part: when all is written, the `tail` of a stream that began with that part is, and then it is over.
+
+        Who is behind still gets what the ring has of it, as fast as it reads; who does not read is cut off by its deadline.
+        """
         self.over = True
         self._tail = tail
         if not self._running:
@@ -195,7 +214,7 @@ class Crowd:
         self.over = True
         self._rounds.clear()
         for listener in self._all():
-            self._leave(listener)
+            self.leave(listener)
             listener.stream.abort()
 
     def _titled(self, data: bytes, left: int, told: int) -> tuple[bytes, int, int]:
@@ -241,24 +260,26 @@ class Crowd:
             self._finish()
 
     def _finish(self) -> None:
-        """The end: who is behind gets what the ring has of it in one last write."""
-        tails = self._tail
-        assert tails is not None
-        for listener in self._all():
-            missed = b"" if listener.group is not None else b"".join(self._missed(listener, RING_PARTS))
-            self._leave(listener)
-            tail = tails(listener.first)
-            if missed + tail:
-                # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
-                listener.straight(missed + tail)
-            listener.stream.close()
+        """The end of all who are in step. The others catch up first."""
+        for group in list(self._groups.values()):
+            for listener in list(group.members):
+                self._part_with(listener)
+
+    def _part_with(self, listener: Listener) -> None:
+        assert self._tail is not None
+        self.leave(listener)
+        tail = self._tail(listener.first)
+        if tail:
+            # After this nothing more is written, so what the kernel does not take at once may wait in the transport.
+            listener.straight(tail)
+        listener.stream.close()
 
     def _all(self) -> list[Listener]:
         return [one for group in self._groups.values() for one in group.members] + list(self._behind)
 
     # Out of step.
 
-    def _fall(self, listener: Listener) -> None:
+    def fell_behind(self, listener: Listener) -> None:
         """Its buffer is full: called from inside the write of a round, of a catching up, or of the head."""
         group, listener.group = listener.group, None
         if group is None:
@@ -273,7 +294,7 @@ class Crowd:
         self._tally.fell_behind += 1
         listener.write = _nowhere
 
-    def _catch_up(self, listener: Listener) -> None:
+    def caught_up(self, listener: Listener) -> None:
         """Its buffer is empty: give what it missed, and when that is all, let it go in step."""
         if listener not in self._behind:
             return
@@ -281,6 +302,9 @@ class Crowd:
         while listener.number < self.number:
             if not write(b"".join(self._missed(listener, _CATCH_UP_PARTS))):
                 return
+        if self._tail is not None and not self._running:
+            self._part_with(listener)
+            return
         self._behind.discard(listener)
         listener.group = self._group(listener.left, listener.told, listener.first)
         listener.group.members[listener] = None
@@ -301,12 +325,7 @@ class Crowd:
         self._tally.parts_written += len(pieces)
         return pieces
 
-    def _dismiss(self, listener: Listener) -> None:
-        """The server stops: the player sees an end, and asks again."""
-        self._leave(listener)
-        listener.stream.close()
-
-    def _leave(self, listener: Listener) -> None:
+    def leave(self, listener: Listener) -> None:
         listener.write = _nowhere
         group, listener.group = listener.group, None
         if group is not None:

@@ -334,7 +334,8 @@ _KEY_NEEDED = answers.sentence(401, "The operator's key is needed here.", ("WWW-
 @cache
 def _master(offered: tuple[Rendition, ...], at: Rendition, wide: bool) -> Prepared:
     body = multivariant(*offered, at=at, wide=wide)
-    return Prepared(200, [("Content-Type", MIME), answers.fresh_for(MEDIA_MAX_AGE_S), answers.CORS], body)
+    cache = answers.fresh_for(MEDIA_MAX_AGE_S)
+    return Prepared(200, [("Content-Type", MIME), cache, answers.tag_of(body), answers.CORS], body)
 
 
 def _lasting(channel: Channel) -> tuple[str, str]:

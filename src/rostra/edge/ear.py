@@ -52,7 +52,9 @@ def connection_of(exchange: Exchange) -> int:
     request = exchange.request
     forwarded = request.headers.get(_FRONT)
     if forwarded is not None and exchange.peer in _LOOPBACK:
-        return APART | hash((forwarded, request.headers.get("user-agent"))) & (APART - 1)
+        # What the front itself saw stands last; whatever stands before it, anybody may have said.
+        address = forwarded.rpartition(",")[2].strip()
+        return APART | hash((address, request.headers.get("user-agent"))) & (APART - 1)
     if not request.keep_alive:
         return APART | hash((exchange.peer, request.headers.get("user-agent"))) & (APART - 1)
     return exchange.connection_id

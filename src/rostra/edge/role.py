@@ -55,9 +55,11 @@ class EdgeRole:
         `mp3`: where parts of MP3 come from, if not from the radio of this machine. `vitals`: how the process does, to stand
         beside the edge's own metrics.
         """
-        if source is None:
-            if library is None:
-                raise ValueError("an edge needs a library or another source")
+        if source is not None:
+            library = None
+        elif library is None:
+            raise ValueError("an edge needs a library or another source")
+        else:
             source = RecordSource(library)
         self._source = source
         self._clock = clock
@@ -72,7 +74,7 @@ class EdgeRole:
         self.telling = Telling(name, tell or to_stage(self._stage, key), self._shelf, settings, clock, key)
         mp3 = mp3 or RemoteMp3(Upstream("http://{}:{}".format(*settings.address("radio")), name))
         self._streams = Streams(mp3, settings.door_base, settings.sound_base)
-        status = Status(library if source is None else None, self._shelf, self._streams, settings, clock)
+        status = Status(library, self._shelf, self._streams, settings, clock)
         self._desk = Desk(self._shelf, key, self.metrics, self.telling.pass_on, self._streams, status)
         self._thinning = Thinning(self._desk, self.telling, log, patience)
         self._server: Server | None = None
@@ -164,4 +166,4 @@ class EdgeRole:
 
 
 _LIMITS = Limits(body_bytes=REPORT_BYTES_MOST, idle_s=75.0)
-_PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16)
+_PRIVATE_LIMITS = Limits(body_bytes=1024, idle_s=10.0, connections=16, refusals=16)

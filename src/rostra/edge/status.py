@@ -123,5 +123,6 @@ def _times(name: str, wall_us: int) -> dict[str, str]:
 
 def _json(said: dict[str, Any]) -> Prepared:
     body = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
-    headers = [("Content-Type", "application/json; charset=utf-8"), answers.fresh_for(int(FRESH_S)), answers.CORS]
+    mime, cache = ("Content-Type", "application/json; charset=utf-8"), answers.fresh_for(int(FRESH_S))
+    headers = [mime, cache, answers.tag_of(body), answers.CORS]
     return Prepared(200, headers, body)

@@ -61,11 +61,9 @@ class Streams:
     def playlist(self, exchange: Exchange, follower: Follower) -> None:
         """The one-line playlist that radio players know a station by."""
         title = " ".join(follower.space.title.split())
-        text = f"#EXTM3U\n#EXTINF:-1,{title}\n{self._sound_base}/s/{follower.space_id}/live.mp3\n"
-        cache = answers.fresh_for(60)
-        exchange.send_prepared(
-            Prepared(200, [("Content-Type", "audio/x-mpegurl; charset=utf-8"), cache, answers.CORS], text.encode())
-        )
+        body = f"#EXTM3U\n#EXTINF:-1,{title}\n{self._sound_base}/s/{follower.space_id}/live.mp3\n".encode()
+        mime = ("Content-Type", "audio/x-mpegurl; charset=utf-8")
+        exchange.send_prepared(Prepared(200, [mime, answers.fresh_for(60), answers.tag_of(body), answers.CORS], body))
 
     def give_part(self, exchange: Exchange, follower: Follower, number: int) -> None:
         """Answer with a part of MP3: for another edge."""

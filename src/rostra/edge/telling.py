@@ -19,7 +19,7 @@ from rostra.kernel.clock import Clock
 from rostra.kernel.errors import PeerError, RostraError
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.settings import Settings
-from rostra.space.count import KEY_BYTES, parse_report
+from rostra.space.count import KEY_BYTES, Report, parse_report
 from rostra.wire.client import Client
 from rostra.wire.http1 import Prepared
 from rostra.wire.server import Exchange
@@ -91,26 +91,34 @@ class Telling:
             self._passing -= 1
 
     async def _report(self, follower: Follower) -> None:
-        ears, settings = follower.ears, self._settings
-        report = ears.report(
+        for _ in range(2):
+            report = self._made(follower)
+            if not report.now and not follower.reported and report.step == follower.thinned:
+                return
+            try:
+                status, said = await self._tell(follower.space_id, json.dumps(report.to_plain()).encode())
+                if status != 200:
+                    break
+                key, again = _answer(said)
+            except RostraError:
+                break
+            follower.ears.told(report, key, again, self._clock.monotonic())
+            if key == report.key:
+                follower.reported, follower.thinned = report.now, report.step
+                return
+            # The stage marks with another key, and takes what is marked with that: say it again so.
+        self.failed += 1
+
+    def _made(self, follower: Follower) -> Report:
+        settings = self._settings
+        report = follower.ears.report(
             self._name,
             self._clock.monotonic(),
             method=settings.count_by,
             one_in=settings.beacon_one_in if settings.count_by == "beacon" else 1,
             every_s=self.every_s,
         )
-        report = replace(report, step=self.step, why=self.why)
-        if not report.now and not follower.reported and report.step == follower.thinned:
-            return
-        try:
-            status, said = await self._tell(follower.space_id, json.dumps(report.to_plain()).encode())
-            if status == 200:
-                ears.told(report, *_answer(said), self._clock.monotonic())
-                follower.reported, follower.thinned = report.now, report.step
-                return
-        except RostraError:
-            pass
-        self.failed += 1
+        return replace(report, step=self.step, why=self.why)
 
 
 PASSING_MOST: Final = 64

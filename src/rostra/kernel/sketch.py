@@ -10,6 +10,7 @@ names that look like very many.
 
 import hashlib
 import math
+import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -18,9 +19,9 @@ from typing import Final
 P: Final = 14
 ERROR: Final = 1.04 / math.sqrt(1 << P)
 """Standard error of the estimate beyond EXACT_MOST: 0.81 %."""
-EXACT_MOST: Final = 2048
+EXACT_MOST: Final = 8192
 SAMPLE_MOST: Final = 1536
-BYTES_MOST: Final = 18_000
+BYTES_MOST: Final = 2 + 8 * EXACT_MOST
 """Of `to_bytes`, whatever was added."""
 
 _REGISTERS: Final = 1 << P
@@ -68,13 +69,18 @@ class Sketch:
 
     def merge(self, other: "Sketch") -> None:
         """Take in what the other has seen."""
-        if other._exact is not None:
-            for mark in other._exact:
-                self.add(mark)
+        if self._exact is not None and other._exact is not None:
+            self._exact |= other._exact
+            if len(self._exact) > EXACT_MOST:
+                self._thicken()
             return
         if self._exact is not None:
             self._thicken()
-        self._registers = bytearray(map(max, self._registers, other._registers))
+        if other._exact is not None:
+            for mark in other._exact:
+                self._count_in(mark)
+        else:
+            self._registers = bytearray(map(max, self._registers, other._registers))
 
     def estimate(self) -> int:
         if self._exact is not None:
@@ -100,7 +106,7 @@ class Sketch:
     def to_bytes(self) -> bytes:
         """For `from_bytes`, here or elsewhere; equal sketches give equal bytes."""
         if self._exact is not None:
-            return _EXACT + b"".join(mark.to_bytes(8) for mark in sorted(self._exact))
+            return _EXACT + struct.pack(f">{len(self._exact)}Q", *sorted(self._exact))
         return _DENSE + zlib.compress(bytes(self._registers), 1)
 
     @classmethod
@@ -111,7 +117,7 @@ class Sketch:
         if kind == _EXACT:
             if len(rest) % 8 or len(rest) > 8 * EXACT_MOST:
                 raise ValueError("not a whole number of marks, or too many")
-            sketch._exact = {int.from_bytes(rest[at : at + 8]) for at in range(0, len(rest), 8)}
+            sketch._exact = set(struct.unpack(f">{len(rest) // 8}Q", rest))
             return sketch
         if kind != _DENSE or len(data) > BYTES_MOST:
             raise ValueError("not a sketch")

@@ -22,11 +22,8 @@ BLOCK_MOST_S: Final = 3 * TARGET_DURATION_S
 
 # Cache lifetimes in seconds, appendix B.1.
 BLOCKING_PLAYLIST_MAX_AGE_S: Final = 6 * TARGET_DURATION_S
-BLOCKING_PLAYLIST_404_MAX_AGE_S: Final = 4 * TARGET_DURATION_S
 PLAIN_PLAYLIST_MAX_AGE_S: Final = TARGET_DURATION_S // 2
-PLAIN_PLAYLIST_404_MAX_AGE_S: Final = TARGET_DURATION_S
 MEDIA_MAX_AGE_S: Final = 6 * TARGET_DURATION_S
-MEDIA_404_MAX_AGE_S: Final = TARGET_DURATION_S
 
 _SEGMENTS_WITH_PARTS: Final = 3
 """The one in the making and two before it: no part is listed that ended more than three target durations ago (6.2.2)."""

@@ -23,7 +23,7 @@ from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.space import commands as c
-from rostra.space.count import parse_report
+from rostra.space.count import REPORT_BYTES_MOST, parse_report
 from rostra.space.space import Space
 from rostra.space.states import OVER, STAGE_UP
 from rostra.space.view import public
@@ -40,7 +40,7 @@ from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
 from rostra.wire.server import Server, awaiting, serve
 
-_LIMITS: Final = Limits(target_bytes=1024, head_bytes=8192, body_bytes=65_536)
+_LIMITS: Final = Limits(target_bytes=1024, head_bytes=8192, body_bytes=REPORT_BYTES_MOST)
 _CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="rostra"')
 _VIA: Final = {"whip": Via.WHIP, "stage": Via.BROWSER}
 

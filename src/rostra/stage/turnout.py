@@ -31,7 +31,10 @@ class Turnout:
     """
 
     def __init__(self, method: str = EDGE) -> None:
-        """`method`: reports made otherwise are not listened to; two methods are never added."""
+        """`method`: reports made otherwise are not listened to; two methods are never added.
+
+        Nor are reports whose marks were made with another key than the others': whoever hears so marks anew and tells again.
+        """
         self.key = b""
         self._method = method
         self._reports: dict[str, tuple[Report, float]] = {}
@@ -45,7 +48,7 @@ class Turnout:
         self._began: float | None = None
 
     def report(self, report: Report, now: float) -> None:
-        if report.method != self._method:
+        if report.method != self._method or (self.key and report.key and report.key != self.key):
             return
         self.key = self.key or report.key
         self._reports.pop(report.edge, None)

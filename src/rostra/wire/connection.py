@@ -71,7 +71,8 @@ class Connection(asyncio.Protocol):
         elif server.counters.open > server.connections_most:
             self._turn_away()
         else:
-            self.deadline = server.idle_until
+            # Who says nothing shall not hold a seat that others could have; who has asked before may pause for longer.
+            self.deadline = server.begin_until
 
     def data_received(self, data: bytes) -> None:
         if self.calm and self._exchange is None:

@@ -12,9 +12,9 @@ class Limits:
     head_bytes: int = 16384  # 431
     headers: int = 64  # 431
     body_bytes: int = 65536  # 413
-    head_deadline_s: float = 10  # from the first byte: 408
+    head_deadline_s: float = 10  # from the first byte: 408; from the connection to the first byte: closed
     body_deadline_s: float = 20  # from the end of the head: 408
-    idle_s: float = 75  # closed
+    idle_s: float = 75  # after an answer: closed
     answer_deadline_s: float = 30  # 503, unless the handler holds the exchange longer
     write_deadline_s: float = 30  # the peer has not read what it asked for: aborted
     linger_s: float = 2  # after a refusal we read on this long, so that the peer sees the answer and not a reset
@@ -22,6 +22,7 @@ class Limits:
     pipeline_bytes: int = 32768  # bytes read ahead while one is being answered; more: closed after this answer
     stream_bytes: int = 262_144  # unsent bytes of an endless answer; more: aborted
     connections: int = 0  # 0: what the file limit allows, less a reserve; more: 503 and Retry-After
+    refusals: int = 0  # of these open at once; 0: what the reserve allows; more: aborted
 
 
 class Request:

@@ -35,7 +35,7 @@ class Server:
         known: requests by their bytes, for peers that send the same again; bounded.
         lasting: answers by their requests' bytes, with whom to tell of each; none is older than a turn of the sweep.
         repeated: the bytes of the request in hand, if they are known.
-        idle_until, answer_until: deadlines counted from the last sweep.
+        begin_until, idle_until, answer_until: deadlines counted from the last sweep.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Server:
         self.counters = counters
         self.canned = canned
         self.connections_most = limits.connections or connections_allowed()
-        self.refusals_most = max(16, min(256, self.connections_most // 16))
+        self.refusals_most = limits.refusals or refusals_allowed()
         self._refused: dict[Connection, float] = {}
         self.draining = False
         self.secure = False
@@ -168,6 +168,7 @@ class Server:
 
     def _tick(self) -> None:
         self.now = self.loop.time()
+        self.begin_until = self.now + self.limits.head_deadline_s
         self.idle_until = self.now + self.limits.idle_s
         self.answer_until = self.now + self.limits.answer_deadline_s
         second = int(time.time())
@@ -252,12 +253,26 @@ def refusal(error: RostraError) -> Response:
 
 def connections_allowed() -> int:
     """How many connections the file limit leaves room for: a sixteenth of it, at least 64, is kept for everything else."""
+    most = _files_most()
+    return max(16, most - _spare(most))
+
+
+def refusals_allowed() -> int:
+    """How many more may be open to be told that we are full: the spare sixteenth, less what records and the rest need."""
+    spare = _spare(_files_most())
+    return max(16, min(_BACKLOG, spare - min(_OWN_FILES, 3 * spare // 8)))
+
+
+def _files_most() -> int:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        most = 1_048_576
-    return max(16, most - max(64, most // 16))
+    return 1_048_576 if most == resource.RLIM_INFINITY else most
 
 
+def _spare(files: int) -> int:
+    return max(64, files // 16)
+
+
+_OWN_FILES = 192  # records, logs, links to other roles
 _SLICES = 10
 _REFUSED_S = 1.0
 _BACKLOG = 4096
