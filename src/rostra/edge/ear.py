@@ -18,7 +18,7 @@ APART: Final = 1 << 62
 _FRONT: Final = "x-forwarded-for"
 _TELLING: Final = frozenset({"cmcd-session", EDGE_HEADER, _FRONT})
 _CMCD_SESSION: Final = re.compile(r'(?:^|,)\s*sid="([^"\\]{1,64})"')
-_LOOPBACK: Final = ("127.0.0.1", "::1")
+_LOOPBACK: Final = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
 def by_connection(request: Request) -> bool:
