@@ -4,6 +4,7 @@ import pytest
 
 from rostra.broadcast.lane import Finished, Lane, silent_frame, silent_part
 from rostra.codec import aac, opus
+from rostra.sound import fmp4
 from rostra.sound.renditions import FRAME, RATE, Rendition
 from rostra.timeline.ports import PartFlag
 
@@ -53,6 +54,36 @@ def test_a_part_says_when_its_first_sample_sounded(rendition: Rendition) -> None
     for number, frame in enumerate(voice(2.2)):
         parts += lane.push(frame, number * 20_000, PartFlag.NONE)
     assert all(abs(part.cut.start_us - part.cut.number * rendition.shape.part_us) <= 1 for part in parts)
+
+
+def _hard_to_encode() -> dict[str, np.ndarray]:
+    chance = np.random.default_rng(3)
+    noise = np.clip(0.2 * chance.standard_normal(20 * RATE), -0.95, 0.95).astype(np.float32)
+    t = np.arange(noise.size)
+    return {
+        "silence": np.zeros_like(noise),
+        "noise": noise,
+        "noise that comes and goes": noise * (t // (RATE // 2) % 2),
+        "claps": noise * (t % (3 * RATE) < RATE // 20),
+        "silence, then noise": noise * (t > 10 * RATE),
+        "hisses over a voice": (np.concatenate(voice(20))[: noise.size] + 0.3 * noise * (t % RATE < RATE // 8)),
+    }
+
+
+@pytest.mark.parametrize("rendition", Rendition)
+def test_no_segment_takes_more_than_the_bandwidth_that_players_are_told(rendition: Rendition) -> None:
+    shape, most_bps = rendition.shape, 0.0
+    for name, sound in _hard_to_encode().items():
+        lane, sizes = Lane(rendition, 0), []
+        for start in range(0, sound.size, FRAME):
+            for part in lane.push(sound[start : start + FRAME].astype(np.float32), start, PartFlag.NONE):
+                sizes.append(len(fmp4.part(rendition, part.cut.number, part.cut.frames, part.cut.start_us, bytes(120))))
+        per_segment = shape.parts_per_segment
+        peak = max(sum(sizes[at : at + per_segment]) for at in range(len(sizes) - per_segment + 1))
+        bps = 8 * peak / shape.segment_s
+        assert bps <= shape.bandwidth_bps, f"{name}: {bps:,.0f} b/s"
+        most_bps = max(most_bps, bps)
+    assert most_bps > 0.6 * shape.bandwidth_bps, "players would take it for heavier than it is"
 
 
 def test_finishing_adds_no_more_than_what_makes_the_last_part_whole() -> None:

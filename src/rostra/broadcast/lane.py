@@ -129,7 +129,7 @@ class Lane:
 @cache
 def silent_frame(rendition: Rendition) -> bytes:
     """An encoded frame of silence, as the encoder gives it after long silence; it decodes to silence anywhere."""
-    encoder = _encoder(rendition)
+    encoder = _encoder(rendition, floor=False)
     units: list[bytes] = []
     while len(units) < 16:
         units += encoder.encode(np.zeros(FRAME, np.float32))
@@ -142,6 +142,6 @@ def silent_part(rendition: Rendition, number: int, start_us: int) -> Finished:
     return Finished(rendition, Cut(number, frames, start_us), PartFlag.FILL, round(FLOOR_DBFS), round(FLOOR_DBFS))
 
 
-def _encoder(rendition: Rendition) -> Encoder:
+def _encoder(rendition: Rendition, *, floor: bool = True) -> Encoder:
     shape = rendition.shape
-    return _Opus() if rendition is Rendition.OPUS else aac.Encoder(shape.bitrate_bps, shape.channels)
+    return _Opus() if rendition is Rendition.OPUS else aac.Encoder(shape.bitrate_bps, shape.channels, floor=floor)
