@@ -100,3 +100,10 @@ def test_every_command_explains_itself() -> None:
         if path and path != ("role",):
             groups = [action for action in one._actions if isinstance(action, argparse._SubParsersAction)]
             assert one.description or groups, path
+
+
+def test_every_button_that_the_first_hour_names_is_in_the_studio() -> None:
+    told = re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", (HOUSE / "docs" / "first-hour.md").read_text("utf-8"))
+    studio = (HOUSE / "src" / "rostra" / "web" / "templates" / "studio.html").read_text("utf-8")
+    buttons = re.findall(r"<button[^>]*>(?:<svg.*?</svg>)?(?:<span>)?([^<]+)", studio)
+    assert len(told) >= 4 and set(told) <= set(buttons)
