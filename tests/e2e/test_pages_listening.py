@@ -97,18 +97,17 @@ def seek(page: Page, second: float) -> None:
 
 
 def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(on_air: dict[str, Any], page: Page) -> None:
-    asked: list[str] = []
-
-    def note(request: Request) -> None:
-        asked.append(request.url)
-
-    page.on("request", note)
+    asked: list[Request] = []
+    page.on("request", lambda request: None if request.url.startswith("data:") else asked.append(request))
     page.goto(on_air["page"])
     until(page, "window.rostra && rostra.firstSoundAt > 0", 10)
-    before_sound = [url for url in asked if not url.startswith("data:") and "levels" not in url]
-    assert before_sound[0] == on_air["page"] and "/opus/join.mp4?sid=" in before_sound[1]
-    assert player(page, "firstSoundAt") < 3000
+    assert player(page, "firstSoundAt") < 3000  # that it takes a second at most is measured by a benchmark
     page.wait_for_timeout(6000)
+    sounded_at = page.evaluate("performance.timeOrigin + rostra.firstSoundAt")
+    before_sound = [one.url for one in asked if 0 < one.timing["startTime"] <= sounded_at]
+    assert before_sound[0] == on_air["page"] and "/opus/join.mp4?sid=" in before_sound[1]
+    assert 2 <= len(before_sound) <= 5, before_sound
+    assert len(asked) > 10 and asked[-2].timing["startTime"] > sounded_at, "the times are of one clock"
     assert player(page, "gaps") == 0
     assert 0.1 < player(page, "bufferedEnd() - rostra.position()") < 1.6
     # From the first sample on the stage to the ear; both clocks are this machine's.
