@@ -32,7 +32,10 @@ def test_4_4_the_playlist_says_what_low_latency_needs(tmp_path: Path, url: str) 
 def test_everything_listed_can_be_fetched_and_segments_are_their_parts(tmp_path: Path) -> None:
     async def test(player: Player) -> None:
         text = await player.playlist()
-        for uri in [*re.findall(r'EXT-X-(?:MAP|PART):.*URI="(.+?)"', text), *re.findall(r"^seg/.+", text, re.MULTILINE)]:
+        for uri in [
+            *re.findall(r'EXT-X-(?:MAP|PART):.*URI="(.+?)"', text),
+            *re.findall(r"^seg/.+", text, re.MULTILINE),
+        ]:
             status, _, body = await player.get(uri)
             assert status == 200, uri
             if uri.startswith("seg/"):

@@ -27,7 +27,9 @@ class Settings:
     """Every setting with its unit, default and bounds. Field order is the order of the file."""
 
     host: str = _setting("127.0.0.1", "Address that the door and the edge listen on. 0.0.0.0 for the whole network.")
-    port: int = _setting(8000, "The door's port. The edge, control, the stage and the radio take the four after it.", 1, 65531)
+    port: int = _setting(
+        8000, "The door's port. The edge, control, the stage and the radio take the four after it.", 1, 65531
+    )
     public_url: str = _setting(
         "", "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT."
     )
