@@ -28,6 +28,7 @@ bench-edge: .venv/ready-dev ## the edge beside its rivals, on a quiet machine: 2
 	$(BIN)/python bench/figures.py
 
 check: .venv/ready-dev      ## style, types and the laws of the layers
+	@sh tools/test_tools.sh check
 	$(BIN)/ruff check src tests tools bench
 	$(BIN)/ruff format --check src tests tools bench
 	$(BIN)/mypy

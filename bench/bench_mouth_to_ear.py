@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from heard import Caught, caught, delays_s, likeness, longest_silence_s, read_wav
 from people import browsers, go_live, go_on_stage, hls_js, make_speech, tapped_page
+from playwright.sync_api import Request
 from rostra_process import Rostra, free_ports
 
 OPENINGS = 12
@@ -62,13 +63,15 @@ def openings(chromium: Any, page_url: str) -> dict[str, Any]:
     for _ in range(OPENINGS):
         context = chromium.new_context()
         page = context.new_page()
-        asked: list[float] = []
-        page.on("request", lambda _, asked=asked: asked.append(time.monotonic()))
+        asked: list[Request] = []
+        page.on("request", asked.append)
         page.goto(page_url)
         first = page.wait_for_function("() => window.rostra && window.rostra.firstSoundAt", timeout=10_000).json_value()
-        requests.append(page.evaluate(
-            "(until) => 1 + performance.getEntriesByType('resource').filter((one) => one.startTime < until).length", first
-        ))  # fmt: skip
+        page.wait_for_timeout(1000)  # until the driver has heard when each was sent
+        sounded_at = page.evaluate("(first) => performance.timeOrigin + first", first)
+        requests.append(
+            sum(0 < one.timing["startTime"] <= sounded_at for one in asked if not one.url.startswith("data:"))
+        )
         times.append(first / 1000)
         context.close()
     return {"first_sound_s": spread(times), "requests_before_sound": max(requests)}

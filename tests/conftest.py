@@ -1,8 +1,5 @@
 """What all rings share: a running server, a watchdog for event loops, and Hypothesis' profile."""
 
-import asyncio
-import asyncio.runners
-import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,16 +8,12 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from machine import stolen_s, thread_kept_waiting_s
 from rostra_process import Rostra, free_ports
+from watchdog import watching
 
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
-
-BLOCKED_S = 0.5
-"""A callback that holds its loop this long would be heard. What the machine kept it waiting for a processor is not its own."""
-STEAL_LOOK_S = 0.2
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,36 +41,12 @@ def own_server(tmp_path: Path) -> Iterator[Rostra]:
 
 
 @pytest.fixture(autouse=True)
-def loop_watchdog(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def loop_watchdog(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test whose loop was held by a callback, or whose main coroutine left tasks behind."""
-    slow: list[str] = []
-    leaked: list[str] = []
-    stolen_before_s, looked_at = 0.0, float("-inf")
-    run, cancel_all = asyncio.Handle._run, asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined]
-
-    def timed_run(handle: asyncio.Handle) -> None:
-        nonlocal stolen_before_s, looked_at
-        began, waited_s, cpu_s = time.perf_counter(), thread_kept_waiting_s(), time.thread_time()
-        if began - looked_at > STEAL_LOOK_S:
-            stolen_before_s, looked_at = stolen_s(), began
-        run(handle)
-        held_s = time.perf_counter() - began
-        if held_s > BLOCKED_S:
-            machines_s = thread_kept_waiting_s() - waited_s + stolen_s() - stolen_before_s
-            if held_s - machines_s > BLOCKED_S:
-                computing_s = time.thread_time() - cpu_s
-                slow.append(f"{held_s:.2f} s, computing {computing_s:.2f}, kept waiting {machines_s:.2f}: {handle!r}")
-
-    def noting_cancel_all(loop: Any) -> None:
-        left = (repr(task) for task in asyncio.all_tasks(loop))
-        leaked.extend(itertools.islice((task for task in left if "TestRunner._run_tests" not in task), 5))
-        cancel_all(loop)
-
-    monkeypatch.setattr(asyncio.Handle, "_run", timed_run)
-    monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", noting_cancel_all)
-    yield
-    _judge(request, "may_block", slow, "held the event loop")
-    _judge(request, "may_leak", leaked, "left tasks behind")
+    with watching() as seen:
+        yield
+    _judge(request, "may_block", seen.slow, "held the event loop")
+    _judge(request, "may_leak", seen.leaked, "left tasks behind")
 
 
 def _judge(request: pytest.FixtureRequest, mark: str, found: list[str], what: str) -> None:

@@ -6,6 +6,7 @@ plays), so they work on any page and know nothing of ours.
 
 import base64
 import json
+import subprocess
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,3 +187,27 @@ def delays_s(heard: Caught, spoken: Caught, window_s: float = 1.5, most_s: float
         correlation, _, lag = likeness(searched, window)
         found.append((at_s - (spoken.at_s + (first + lag) / RATE), correlation))
     return found
+
+
+def decoded(address: str) -> np.ndarray:
+    """All the sound at an address that ffmpeg can read to its end."""
+    command = ["ffmpeg", "-v", "error", "-i", address, "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
+    sound = subprocess.run(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=True).stdout
+    return np.frombuffer(sound, np.int16).astype(np.float32) / 32767
+
+
+def pieces(heard: np.ndarray, true: np.ndarray, window_s: float = 1.5) -> tuple[list[float], list[float]]:
+    """Correlation and level (dB) of each window of what was heard with `true`, in which it must be somewhere.
+
+    Windows that hold no sound are left out. Each is aligned as one, so whatever moves the sound in time within it, if only by a
+    millisecond (a browser's clock put right, the end of its microphone's file, a player that catches up), costs it its likeness.
+    """
+    size = int(window_s * RATE)
+    windows = [heard[start : start + size] for start in range(0, len(heard) - size, size // 2)]
+    rows = [likeness(true, one) for one in windows if 10 * np.log10(float((one**2).mean()) + 1e-12) > -50]
+    return [row[0] for row in rows], [-row[1] for row in rows]
+
+
+def share_alike(correlations: list[float], least: float = 0.9) -> float:
+    """Which share of the windows was alike what was spoken."""
+    return sum(one > least for one in correlations) / max(1, len(correlations))

@@ -97,18 +97,17 @@ def seek(page: Page, second: float) -> None:
 
 
 def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(on_air: dict[str, Any], page: Page) -> None:
-    asked: list[str] = []
-
-    def note(request: Request) -> None:
-        asked.append(request.url)
-
-    page.on("request", note)
+    asked: list[Request] = []
+    page.on("request", lambda request: None if request.url.startswith("data:") else asked.append(request))
     page.goto(on_air["page"])
     until(page, "window.rostra && rostra.firstSoundAt > 0", 10)
-    before_sound = [url for url in asked if not url.startswith("data:") and "levels" not in url]
-    assert before_sound[0] == on_air["page"] and "/opus/join.mp4?sid=" in before_sound[1]
-    assert player(page, "firstSoundAt") < 3000
+    assert player(page, "firstSoundAt") < 3000  # that it takes a second at most is measured by a benchmark
     page.wait_for_timeout(6000)
+    sounded_at = page.evaluate("performance.timeOrigin + rostra.firstSoundAt")
+    before_sound = [one.url for one in asked if 0 < one.timing["startTime"] <= sounded_at]
+    assert before_sound[0] == on_air["page"] and "/opus/join.mp4?sid=" in before_sound[1]
+    assert 2 <= len(before_sound) <= 5, before_sound
+    assert len(asked) > 10 and asked[-2].timing["startTime"] > sounded_at, "the times are of one clock"
     assert player(page, "gaps") == 0
     assert 0.1 < player(page, "bufferedEnd() - rostra.position()") < 1.6
     # From the first sample on the stage to the ear; both clocks are this machine's.
@@ -275,7 +274,7 @@ def test_a_newcomer_under_pressure_takes_longer_steps_and_how_we_count_is_said(
     page.wait_for_timeout(6000)
     wide = [int(url.rpartition("/")[2].removesuffix(".m4s")) for url in asked if "/wide/" in url]
     assert len(wide) >= 4 and wide == list(range(wide[0], wide[0] + len(wide)))
-    assert sum("/part/" in url for url in asked) <= 2 and player(page, "gaps") == 0
+    assert sum("/part/" in url for url in asked) <= 3 and player(page, "gaps") == 0
     page.get_by_text("How we count").click()
     page.locator("#counted", has_text="Now: 1 on this page.").wait_for(timeout=20_000)
     assert "1 in all; who opens it twice counts twice." in page.inner_text("#counted")

@@ -1,4 +1,4 @@
-"""Radio streams in players that people have, through the door's redirect, from joining to the end of the Space."""
+"""Radio streams and HLS in players that people have, through the door's redirect, from joining to the end of the Space."""
 
 import os
 import shutil
@@ -20,12 +20,17 @@ LISTENED_S = 9
 
 
 def players(address: str, folder: Path) -> dict[str, tuple[list[str], Path]]:
-    """Commands that play `address` into a file until the stream ends; of those programs that are here."""
+    """Commands that play `address` into a file until the stream ends."""
     wav = {name: folder / f"{name}.wav" for name in ("ffmpeg", "mpv", "vlc", "gstreamer")}
     # VLC does not run for root.
     as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    source = (
+        f"uridecodebin3 uri={address}"
+        if address.endswith(".m3u8")
+        else f"souphttpsrc location={address} iradio-mode=true ! decodebin"
+    )
     gstreamer = (
-        f"souphttpsrc location={address} iradio-mode=true ! decodebin ! audioconvert ! audioresample ! "
+        f"{source} ! audioconvert ! audioresample ! "
         f"audio/x-raw,format=S16LE,rate=48000,channels=1 ! wavenc ! filesink location={wav['gstreamer']}"
     )
     commands = {
@@ -34,12 +39,18 @@ def players(address: str, folder: Path) -> dict[str, tuple[list[str], Path]]:
         "vlc": [*as_nobody, "cvlc", "--no-video", "--aout=afile", f"--audiofile-file={wav['vlc']}", address, "vlc://quit"],
         "gstreamer": ["gst-launch-1.0", "-q", *gstreamer.split()],
     }  # fmt: skip
-    programs = {"ffmpeg": "ffmpeg", "mpv": "mpv", "vlc": "cvlc", "gstreamer": "gst-launch-1.0"}
-    return {name: (command, wav[name]) for name, command in commands.items() if shutil.which(programs[name])}
+    for program in ("ffmpeg", "mpv", "cvlc", "gst-launch-1.0"):
+        assert shutil.which(program), f"{program} is not installed; 'make test' does that"
+    return {name: (command, wav[name]) for name, command in commands.items()}
 
 
+@pytest.mark.parametrize(
+    ("kinds", "after_s"),
+    [(("live.mp3", "live.opus"), 3), (("hls/index.m3u8",), 13)],  # most players of HLS begin three segments back
+    ids=["streams", "hls"],
+)
 def test_players_hear_what_is_on_the_record_and_stop_with_it(
-    server: Rostra, tmp_path: Path, eventually: Callable[..., Any]
+    server: Rostra, tmp_path: Path, eventually: Callable[..., Any], kinds: tuple[str, ...], after_s: float
 ) -> None:
     tmp_path.chmod(0o777)
     for folder in tmp_path.parents[:2]:
@@ -47,13 +58,13 @@ def test_players_hear_what_is_on_the_record_and_stop_with_it(
     speech = make_speech(tmp_path / "speech.wav")
     space = server.run("space", "create", "--title", "For radios", "--host-name", "Ada")
     speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
-    eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > 3, 30)
+    eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > after_s, 40)
     playing = {}
-    for kind in ("mp3", "opus"):
-        folder = tmp_path / kind
+    for kind in kinds:
+        folder = tmp_path / kind.replace("/", "-")
         folder.mkdir()
         folder.chmod(0o777)
-        for name, (command, file) in players(f"{space['page']}/live.{kind}", folder).items():
+        for name, (command, file) in players(f"{space['page']}/{kind}", folder).items():
             said = (folder / f"{name}.log").open("w")
             environment = {**os.environ, "HOME": str(folder)}
             process = subprocess.Popen(command, stdout=said, stderr=said, stdin=subprocess.DEVNULL, env=environment)
@@ -82,7 +93,7 @@ def test_players_hear_what_is_on_the_record_and_stop_with_it(
         correlation, level_db, _ = likeness(true, inside)
         assert correlation > 0.9 and abs(level_db) < 1, (kind, name, correlation, level_db)
     for kind, name in playing:
-        if name == "mpv":
+        if name == "mpv" and "hls" not in kind:
             assert "For radios" in playing[kind, name][2].read_text(errors="replace")
 
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from broadcasts import SPACE, Broadcast
 from edge_world import Got, ask, bound, until
-from sounding import part, sound
+from sounding import frames, part, sound
 
 from rostra.broadcast import radio
 from rostra.broadcast.mp3_part import mp3_part
@@ -48,6 +48,7 @@ def run(tmp_path: Path, test: Callable[[World], Awaitable[None]]) -> None:
             await broadcast.close()
             library.close()
 
+    frames(0)  # the sound is made here, not on the loop
     uvloop.run(main())
 
 

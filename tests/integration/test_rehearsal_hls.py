@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +140,60 @@ def test_where_there_is_no_playlist_a_sentence_says_so() -> None:
             await examined("http://127.0.0.1:1/nothing.m3u8")
 
     with_server(lambda path: (404, "", b""), story)
+
+
+@contextlib.contextmanager
+def made_by_ffmpeg(folder: Path, flags: str, *more: str) -> Iterator[None]:
+    """A live playlist of one-second segments in this folder, made as it is by most who make their own."""
+    folder.mkdir()
+    tone = ["-re", "-f", "lavfi", "-i", "sine=440:r=48000", "-c:a", "aac", "-b:a", "96k"]
+    hls = ["-f", "hls", "-hls_time", "1", "-hls_list_size", "8", "-hls_flags", flags, *more, str(folder / "live.m3u8")]
+    making = subprocess.Popen(["ffmpeg", "-v", "error", *tone, "-t", "60", *hls], stdin=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        making.terminate()
+        making.wait(10)
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_the_live_playlists_of_ffmpeg_are_read_and_no_error_is_made_up(tmp_path: Path) -> None:
+    kinds = {".m3u8": "application/vnd.apple.mpegurl", ".mp4": "video/mp4", ".m4s": "video/mp4", ".ts": "video/mp2t"}
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        file = tmp_path / path.split("?")[0].lstrip("/")
+        kind = f"Content-Type: {kinds.get(file.suffix, 'text/plain')}\r\nAccess-Control-Allow-Origin: *\r\n"
+        try:
+            return 200, kind, file.read_bytes()
+        except FileNotFoundError:
+            return 404, "", b""
+
+    async def story(base: str) -> None:
+        fmp4, ts, undated = await asyncio.gather(
+            *(examined(f"{base}/{name}/live.m3u8", 3.5) for name in ("fmp4", "ts", "undated"))
+        )
+        for report in (fmp4, ts, undated):
+            (one,) = report["playlists"]
+            assert one["live"] and not one["low_latency"] and one["versions"] >= 4, one
+        errors = [
+            {one["rule"] for one in told["findings"] if one["severity"] == "error"} for told in (fmp4, ts, undated)
+        ]
+        assert errors == [set(), set(), {"date-live"}], "what is not dated is told, and nothing else"
+        assert fmp4["ok"] and fmp4["playlists"][0]["segments"] >= 4, "its media is looked into"
+        assert ts["ok"] and "unread-media" in {one["rule"] for one in ts["findings"]}, (
+            "and where it is not, this is said"
+        )
+
+    dated = "delete_segments+program_date_time"
+    with (
+        made_by_ffmpeg(tmp_path / "fmp4", dated, "-hls_segment_type", "fmp4"),
+        made_by_ffmpeg(tmp_path / "ts", dated),
+        made_by_ffmpeg(tmp_path / "undated", "delete_segments"),
+    ):
+        deadline = time.monotonic() + 30
+        while not all((tmp_path / name / "live.m3u8").exists() for name in ("fmp4", "ts", "undated")) or any(
+            (tmp_path / name / "live.m3u8").read_text().count("#EXTINF") < 4 for name in ("fmp4", "ts", "undated")
+        ):
+            assert time.monotonic() < deadline, "ffmpeg made nothing"
+            time.sleep(0.1)
+        with_server(answer, story)

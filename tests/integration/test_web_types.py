@@ -1,17 +1,14 @@
 """The types that the pages' modules promise in their comments hold."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from npm import needs_npm, npm_file
 
 WEB = Path(__file__).parents[2] / "src" / "rostra" / "web"
 
 
 @needs_npm
-@pytest.mark.skipif(shutil.which("node") is None, reason="the compiler needs node, and it is not installed")
 def test_every_module_of_the_pages_is_typed_as_it_says() -> None:
     tsc = npm_file("typescript", "lib/tsc.js")
     said = subprocess.run(

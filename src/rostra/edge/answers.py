@@ -9,6 +9,8 @@ from rostra.wire.conditional import matches as matches
 from rostra.wire.http1 import Aged, Prepared
 
 CORS: Final = ("Access-Control-Allow-Origin", "*")
+TIMING: Final = ("Timing-Allow-Origin", "*")
+"""Lets our player see that its browser changed connections, so that it says again who it is."""
 EXPOSE: Final = (
     "Access-Control-Expose-Headers",
     "Rostra-Part, Rostra-Next, Rostra-Step, Rostra-Ended, Retry-After, Age, Date, ETag, Content-Range",
@@ -29,7 +31,7 @@ def tag_of(body: bytes, form: str = "") -> tuple[str, str]:
 
 def media(body: bytes, etag: str, cache: tuple[str, str], *, age_s: int = 0) -> Prepared:
     """`age_s`: how long it lay in caches before us; it goes on ageing here."""
-    headers = [("Content-Type", "audio/mp4"), cache, ("ETag", etag), CORS]
+    headers = [("Content-Type", "audio/mp4"), cache, ("ETag", etag), CORS, TIMING]
     return Aged(200, headers, body, age_s) if age_s else Prepared(200, headers, body)
 
 

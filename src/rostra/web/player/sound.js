@@ -108,14 +108,13 @@ export class Sound {
     const behind = 0.1 + this.step / 2 + Math.min(0.4, (Date.now() - asked) / 1000);
     this.want = Math.max(first * PART_S, this.next * PART_S - behind);
     let { bytes } = answer;
-    if (this.next - first <= this.step) {
+    while (this.next - first <= this.step) {
       // The very beginning, or long steps: with so little the ear would run dry before the next comes.
       const more = await this.ask(`part/${this.next}.m4s`, run);
-      if (more) {
-        bytes = new Uint8Array([...bytes, ...more.bytes]);
-        this.next++;
-        this.newest = { part: this.next, at: Date.now() };
-      }
+      if (!more) break;
+      bytes = new Uint8Array([...bytes, ...more.bytes]);
+      this.next++;
+      this.newest = { part: this.next, at: Date.now() };
     }
     await this.append(bytes, run, true);
     this.follow(run);
@@ -213,7 +212,11 @@ export class Sound {
           if (run !== this.run) break;
           this.heardAt = Date.now();
           this.tell.trouble(false);
-          if (this.moved && this.sid)
+          // When a connection breaks, browsers ask again on another by themselves and tell nobody; only their timing shows it.
+          for (const one of /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByType("resource")))
+            if (one.name.startsWith(this.base) && one.connectStart > one.fetchStart) this.moved = true;
+          performance.clearResourceTimings();
+          if (this.moved && this.sid && !path.endsWith(this.sid))
             this.naming = fetch(`${this.base}../here${this.sid}`, { signal: AbortSignal.timeout?.(3e3) }).catch(() => {});
           this.moved = false;
           return { bytes, headers };
