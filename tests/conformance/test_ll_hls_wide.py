@@ -112,7 +112,7 @@ def test_at_the_end_a_half_wide_part_is_given_and_nothing_after_it(tmp_path: Pat
         assert (await half)[2].encode("latin-1") == payload(Rendition.HLS, 100)
         assert (await beyond)[0] == 404
         text = (await reload)[2]
-        assert text.endswith("#EXTINF:2.56000,\nseg/12.m4s\n#EXT-X-ENDLIST\n")
+        assert text.endswith("#EXTINF:2.559998,\nseg/12.m4s\n#EXT-X-ENDLIST\n")
         assert (await player.get("wide/50.m4s"))[0] == 200
         assert (await player.get("wide/3.m4s"))[2].encode("latin-1") == pair(Rendition.HLS, 3)
         assert (await player.get("wide.m3u8"))[2].endswith("#EXT-X-ENDLIST\n")

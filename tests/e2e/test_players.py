@@ -77,3 +77,41 @@ def test_hls_js_plays_the_playlist_of_wide_parts(
     assert wrong == []
     assert sum("/wide/" in url for url in asked) >= 8 and not any("/part/" in url for url in asked)
     assert 0 < latency_s < 4.5
+
+
+@needs_npm
+@pytest.mark.parametrize("how", ["nextLevel", "loadLevel"])
+def test_hls_js_changes_the_rate_in_the_middle_of_a_segment_and_plays_on(
+    server: Rostra, tmp_path: Path, eventually: Callable[..., Any], how: str
+) -> None:
+    speech = make_speech(tmp_path / "speech.wav")
+    space = server.run("space", "create", "--title", "Two rates")
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
+    eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > 10, 30)
+    with browsers() as start:
+        page = start().new_page()
+        hls_js(page, space["hls"])
+        page.evaluate(
+            """() => {
+                const audio = document.querySelector("audio");
+                window.played = new Set();
+                window.stood_s = 0;
+                let last = audio.currentTime;
+                setInterval(() => {
+                    window.stood_s = audio.currentTime > last ? 0 : window.stood_s + 0.1;
+                    window.longest_s = Math.max(window.longest_s || 0, window.stood_s);
+                    last = audio.currentTime;
+                    played.add(hls.currentLevel);
+                }, 100);
+            }"""
+        )
+        for _ in range(4):
+            # Until it plays the other one, and then over the border of a segment and a little further.
+            page.evaluate(f"() => {{ window.wanted = 1 - hls.currentLevel; hls.{how} = wanted; }}")
+            eventually(lambda: page.evaluate("hls.currentLevel === wanted"), 15)
+            page.wait_for_timeout(5000)
+        wrong, longest_s, played = page.evaluate("[window.wrong, longest_s, [...played]]")
+    speaking.interrupt()
+    speaking.result()
+    assert wrong == [] and sorted(played) == [0, 1]
+    assert longest_s < 1, "it stood still"
