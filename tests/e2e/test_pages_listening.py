@@ -290,6 +290,27 @@ def test_a_lost_and_regained_network_needs_no_hand(on_air: dict[str, Any], page:
     until(page, "document.getElementById('words').hidden", 5)
 
 
+def test_who_slept_long_joins_at_the_newest_and_does_not_fetch_what_was_missed(
+    on_air: dict[str, Any], page: Page, server: Rostra, eventually: Eventually
+) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    asleep: list[Route] = []
+    page.route("**/opus/**", lambda route: asleep.append(route))  # nothing comes, and nobody says why
+    until(page, "document.getElementById('words').textContent.includes('We cannot reach the sound')", 20)
+    stopped = player(page, "position()")
+    eventually(lambda: server.state(on_air["id"])["elapsed_s"] > stopped + 18, 40)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/opus/" in request.url else None)
+    page.unroute("**/opus/**")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    until(page, f"rostra.position() > {stopped} + 16", 15)
+    hears(page)
+    assert player(page, "live") and page.inner_text("#caption") == "You hear it live"
+    joined = next(i for i, url in enumerate(asked) if "/join.mp4" in url)
+    assert joined <= 2, asked
+
+
 def test_sound_goes_on_where_nothing_may_say_that_we_are_here(on_air: dict[str, Any], page: Page) -> None:
     """Telling who we are after a loss helps the count alone; what keeps it from the edge must not cost the sound."""
     kept_back: list[Route] = []
