@@ -190,6 +190,40 @@ def test_pause_and_play_by_keyboard_go_on_where_it_stopped(on_air: dict[str, Any
     assert player(page, "position()") < stopped + 3
 
 
+def test_the_keys_of_a_headset_or_a_lock_screen_do_what_they_say(on_air: dict[str, Any], page: Page) -> None:
+    page.add_init_script(
+        """window.keys = {};
+        const real = MediaSession.prototype.setActionHandler;
+        MediaSession.prototype.setActionHandler = function (key, act) {
+          window.keys[key] = (details) => act({ action: key, ...details });
+          return real.call(this, key, act);
+        };"""
+    )
+    page.goto(on_air["page"])
+    until(page, "window.keys.play && navigator.mediaSession.metadata", 20)
+    shown = page.evaluate("(({ title, artist, album }) => [title, artist, album])(navigator.mediaSession.metadata)")
+    assert shown == ["Rivers after the flood", "Ada Lovelace", "Live"]
+    hears(page)
+    for stopping in ("pause", "stop"):
+        page.evaluate(f"keys.{stopping}()")
+        until(page, "!rostra.playing && document.getElementById('caption').textContent === 'Paused'")
+        for _ in range(2):  # some headsets send it twice
+            page.evaluate("keys.play()")
+        hears(page)
+
+    until(page, "rostra.position() > 8", 20)
+    before = player(page, "position()")
+    page.evaluate("keys.seekbackward({ seekOffset: 4 })")
+    until(page, f"rostra.playing && !rostra.live && rostra.position() < {before} - 2")
+    hears(page)
+    page.evaluate("keys.seekto({ seekTime: 2 })")
+    until(page, "rostra.position() >= 2 && rostra.position() < 4")
+    hears(page)
+    page.evaluate("keys.seekforward({ seekOffset: 600 })")  # beyond the newest is the newest
+    until(page, "rostra.live")
+    hears(page)
+
+
 def test_the_page_becomes_the_replay_without_a_reload(on_air: dict[str, Any], page: Page, server: Rostra) -> None:
     page.goto(on_air["page"])
     hears(page)

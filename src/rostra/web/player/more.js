@@ -58,7 +58,7 @@ export function begin(page) {
     keys.metadata = new MediaMetadata({ title: space.title, artist: space.host, album: page.onAir() ? "Live" : "Recording" });
     /** @type {[MediaSessionAction, MediaSessionActionHandler][]} */
     const does = [
-      ["play", page.toggle], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
+      ["play", () => audio.paused && page.toggle()], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
       ["seekbackward", (step) => page.go(audio.currentTime - (step.seekOffset ?? 10))],
       ["seekforward", (step) => page.go(audio.currentTime + (step.seekOffset ?? 10))],
       ["seekto", (to) => page.go(to.seekTime ?? 0)],
