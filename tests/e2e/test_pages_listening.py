@@ -224,6 +224,25 @@ def test_the_keys_of_a_headset_or_a_lock_screen_do_what_they_say(on_air: dict[st
     hears(page)
 
 
+def test_volume_and_mute_are_the_listeners_own(on_air: dict[str, Any], page: Page) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    loudness = "[document.getElementById('audio').volume, document.getElementById('audio').muted]"
+    volume, mute = page.get_by_label("Volume"), page.get_by_role("button", name="Mute")
+    volume.fill("0.3")
+    assert page.evaluate(loudness) == [0.3, False]
+    mute.click()
+    until(page, "document.getElementById('mute').ariaPressed === 'true'")
+    assert page.evaluate(loudness) == [0.3, True]
+    volume.press("ArrowRight")  # who moves it wants to hear
+    until(page, "document.getElementById('mute').ariaPressed === 'false'")
+    assert page.evaluate(loudness) == [0.35, False]
+    for pressed in ("true", "false"):
+        page.keyboard.press("m")
+        until(page, f"document.getElementById('mute').ariaPressed === '{pressed}'")
+    hears(page)
+
+
 def test_the_page_becomes_the_replay_without_a_reload(on_air: dict[str, Any], page: Page, server: Rostra) -> None:
     page.goto(on_air["page"])
     hears(page)

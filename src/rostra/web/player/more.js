@@ -104,7 +104,7 @@ export function begin(page) {
   $("share").hidden = false;
   addEventListener("keydown", (event) => {
     const on = /** @type {HTMLElement} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || on.id === "loud" || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (on.id === "loud" && /^Arrow/.test(event.key)) || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
     const pressable = /^(BUTTON|A|SUMMARY)$/.test(on.tagName);
     const key = event.key.toLowerCase();
     if (key === "k" || (key === " " && !pressable)) page.toggle();
