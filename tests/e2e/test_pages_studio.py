@@ -380,6 +380,22 @@ def test_on_the_air_the_studio_shows_how_long_and_how_many(
     assert page.inner_text("#clock") != f"{minutes}:{seconds:02}"
 
 
+def test_the_link_for_listeners_is_copied_and_the_button_says_so_each_time(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    page.clock.install()
+    page.goto(space["studio"])
+    button = page.locator("#share")
+    for _ in range(2):  # once more before it says again what it does
+        button.click()
+        expect(button).to_have_text("Copied")
+        page.clock.run_for(2500)
+    assert page.evaluate("navigator.clipboard.readText()") == space["page"]
+    page.clock.run_for(10_000)
+    expect(button).to_have_text("Copy the link for listeners")
+
+
 def test_a_link_that_opens_nothing_says_what_to_do(
     space: dict[str, Any], device: Callable[..., BrowserContext]
 ) -> None:
