@@ -435,6 +435,31 @@ def test_a_browser_with_hls_of_its_own_is_given_the_playlist(on_air: dict[str, A
     assert page.evaluate("document.getElementById('audio').src") == on_air["hls"]
 
 
+def test_going_back_with_hls_of_its_own_takes_the_playlist_that_begins_at_the_first_second(
+    on_air: dict[str, Any], page: Page
+) -> None:
+    """The live playlist holds its newest minute alone, whose seconds are not those of the broadcast."""
+    page.add_init_script(
+        "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => 'maybe';"
+    )
+    source, sought = "document.getElementById('audio').src", "document.getElementById('audio').currentTime"
+    page.goto(on_air["page"])
+    until(page, f"{source} && window.rostra.parts > 24", 30)
+    page.locator("#clock").click()  # brings the keys
+    page.wait_for_selector("#share:not([hidden])")
+    seek(page, 3)
+    assert page.evaluate(f"[{source}, {sought}]") == [on_air["replay"], 3]
+    page.get_by_text("behind live").wait_for(timeout=5000)
+    page.keyboard.press("l")
+    assert page.evaluate(source) == on_air["hls"]
+    until(page, "document.getElementById('caption').textContent === 'You hear it live'")
+    assert page.inner_text("#here") != "0:00", "live is where the broadcast is, whatever the player calls it"
+    page.keyboard.press("ArrowLeft")
+    whole = player(page, "parts") * 0.5
+    assert page.evaluate(source) == on_air["replay"]
+    assert whole - 12 < page.evaluate(sought) <= whole - 9.5
+
+
 def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -13,7 +13,7 @@ export function begin(page) {
   let renewAt = Date.now() + 12e4;
 
   function wave() {
-    if (!page.before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? audio.currentTime, page.total());
+    if (!page.before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? page.here(), page.total());
   }
 
   async function levels() {
@@ -59,8 +59,8 @@ export function begin(page) {
     /** @type {[MediaSessionAction, MediaSessionActionHandler][]} */
     const does = [
       ["play", () => audio.paused && page.toggle()], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
-      ["seekbackward", (step) => page.go(audio.currentTime - (step.seekOffset ?? 10))],
-      ["seekforward", (step) => page.go(audio.currentTime + (step.seekOffset ?? 10))],
+      ["seekbackward", (step) => page.go(page.here() - (step.seekOffset ?? 10))],
+      ["seekforward", (step) => page.go(page.here() + (step.seekOffset ?? 10))],
       ["seekto", (to) => page.go(to.seekTime ?? 0)],
     ]; // prettier-ignore
     for (const [key, act] of does)
@@ -111,8 +111,8 @@ export function begin(page) {
     else if (key === "m") audio.muted = !audio.muted;
     else if (page.before()) return;
     else if (key === "l" && !page.over()) page.listen();
-    else if (key === "arrowleft") page.go(audio.currentTime - 10);
-    else if (key === "arrowright") page.go(audio.currentTime + 10);
+    else if (key === "arrowleft") page.go(page.here() - 10);
+    else if (key === "arrowright") page.go(page.here() + 10);
     else return;
     event.preventDefault();
   });
