@@ -177,6 +177,30 @@ def test_going_back_and_to_live_again(on_air: dict[str, Any], page: Page) -> Non
     assert page.text_content("#caption") == "You hear it live"
 
 
+def test_who_went_back_sees_where_they_are_and_how_long_it_has_been_on_the_air(
+    on_air: dict[str, Any], page: Page, server: Rostra
+) -> None:
+    def shown_s() -> list[int]:
+        clocks = page.inner_text("#here").split(" of ")
+        return [60 * int(minutes) + int(seconds) for minutes, seconds in (one.split(":") for one in clocks)]
+
+    page.goto(on_air["page"])
+    hears(page)
+    until(page, "rostra.position() > 9", 15)
+    assert len(shown_s()) == 1, "live, the two are one"
+    seek(page, 2)
+    until(page, "rostra.position() >= 2 && rostra.position() < 4", 3)
+    page.keyboard.press("k")
+    page.get_by_text("Paused").wait_for(timeout=5000)
+    least = server.state(on_air["id"])["elapsed_s"]
+    here, whole = shown_s()
+    assert 2 <= here <= 5 and least - 2 < whole < server.state(on_air["id"])["elapsed_s"] + 2
+    until(page, f"!document.getElementById('here').textContent.endsWith('{whole % 60:02}')")
+    assert shown_s()[0] == here, "the broadcast goes on, the ear does not"
+    page.keyboard.press("l")
+    until(page, "rostra.live && !document.getElementById('here').textContent.includes('of')")
+
+
 def test_pause_and_play_by_keyboard_go_on_where_it_stopped(on_air: dict[str, Any], page: Page) -> None:
     page.goto(on_air["page"])
     hears(page)

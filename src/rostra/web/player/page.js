@@ -203,7 +203,7 @@ function time() {
   say("countdown", days > 1 ? `${days} days` : clock(left));
   const wanted = more?.wanted();
   const at = wanted ?? here();
-  say("here", clock(at));
+  say("here", clock(at) + (sound.started && onAir() && !isLive() ? ` of ${clock(total())}` : ""));
   $("total").hidden = !over();
   say("total", clock(total()));
   const seek = $("seek");
