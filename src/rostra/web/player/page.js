@@ -234,7 +234,7 @@ async function refresh(least) {
 function take(said) {
   const was = space.state;
   space = said;
-  if (space.elapsed_s && !begun) sound.know(Math.floor(space.elapsed_s / PART_S));
+  if (space.elapsed_s && !(begun && parts)) sound.know(Math.floor(space.elapsed_s / PART_S));
   if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => more?.levels());
   const late = Date.parse(space.starts ?? "") - now() > 6e4;
   if (begun && (space.state === "cancelled" || (before() && late))) {
