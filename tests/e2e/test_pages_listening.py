@@ -177,6 +177,30 @@ def test_going_back_and_to_live_again(on_air: dict[str, Any], page: Page) -> Non
     assert page.text_content("#caption") == "You hear it live"
 
 
+def test_who_went_back_sees_where_they_are_and_how_long_it_has_been_on_the_air(
+    on_air: dict[str, Any], page: Page, server: Rostra
+) -> None:
+    def shown_s() -> list[int]:
+        clocks = page.inner_text("#here").split(" of ")
+        return [60 * int(minutes) + int(seconds) for minutes, seconds in (one.split(":") for one in clocks)]
+
+    page.goto(on_air["page"])
+    hears(page)
+    until(page, "rostra.position() > 9", 15)
+    assert len(shown_s()) == 1, "live, the two are one"
+    seek(page, 2)
+    until(page, "rostra.position() >= 2 && rostra.position() < 4", 3)
+    page.keyboard.press("k")
+    page.get_by_text("Paused").wait_for(timeout=5000)
+    least = server.state(on_air["id"])["elapsed_s"]
+    here, whole = shown_s()
+    assert 2 <= here <= 5 and least - 2 < whole < server.state(on_air["id"])["elapsed_s"] + 2
+    until(page, f"!document.getElementById('here').textContent.endsWith('{whole % 60:02}')")
+    assert shown_s()[0] == here, "the broadcast goes on, the ear does not"
+    page.keyboard.press("l")
+    until(page, "rostra.live && !document.getElementById('here').textContent.includes('of')")
+
+
 def test_pause_and_play_by_keyboard_go_on_where_it_stopped(on_air: dict[str, Any], page: Page) -> None:
     page.goto(on_air["page"])
     hears(page)
@@ -188,6 +212,59 @@ def test_pause_and_play_by_keyboard_go_on_where_it_stopped(on_air: dict[str, Any
     page.keyboard.press(" ")
     hears(page)
     assert player(page, "position()") < stopped + 3
+
+
+def test_the_keys_of_a_headset_or_a_lock_screen_do_what_they_say(on_air: dict[str, Any], page: Page) -> None:
+    page.add_init_script(
+        """window.keys = {};
+        const real = MediaSession.prototype.setActionHandler;
+        MediaSession.prototype.setActionHandler = function (key, act) {
+          window.keys[key] = (details) => act({ action: key, ...details });
+          return real.call(this, key, act);
+        };"""
+    )
+    page.goto(on_air["page"])
+    until(page, "window.keys.play && navigator.mediaSession.metadata", 20)
+    shown = page.evaluate("(({ title, artist, album }) => [title, artist, album])(navigator.mediaSession.metadata)")
+    assert shown == ["Rivers after the flood", "Ada Lovelace", "Live"]
+    hears(page)
+    for stopping in ("pause", "stop"):
+        page.evaluate(f"keys.{stopping}()")
+        until(page, "!rostra.playing && document.getElementById('caption').textContent === 'Paused'")
+        for _ in range(2):  # some headsets send it twice
+            page.evaluate("keys.play()")
+        hears(page)
+
+    until(page, "rostra.position() > 8", 20)
+    before = player(page, "position()")
+    page.evaluate("keys.seekbackward({ seekOffset: 4 })")
+    until(page, f"rostra.playing && !rostra.live && rostra.position() < {before} - 2")
+    hears(page)
+    page.evaluate("keys.seekto({ seekTime: 2 })")
+    until(page, "rostra.position() >= 2 && rostra.position() < 4")
+    hears(page)
+    page.evaluate("keys.seekforward({ seekOffset: 600 })")  # beyond the newest is the newest
+    until(page, "rostra.live")
+    hears(page)
+
+
+def test_volume_and_mute_are_the_listeners_own(on_air: dict[str, Any], page: Page) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    loudness = "[document.getElementById('audio').volume, document.getElementById('audio').muted]"
+    volume, mute = page.get_by_label("Volume"), page.get_by_role("button", name="Mute")
+    volume.fill("0.3")
+    assert page.evaluate(loudness) == [0.3, False]
+    mute.click()
+    until(page, "document.getElementById('mute').ariaPressed === 'true'")
+    assert page.evaluate(loudness) == [0.3, True]
+    volume.press("ArrowRight")  # who moves it wants to hear
+    until(page, "document.getElementById('mute').ariaPressed === 'false'")
+    assert page.evaluate(loudness) == [0.35, False]
+    for pressed in ("true", "false"):
+        page.keyboard.press("m")
+        until(page, f"document.getElementById('mute').ariaPressed === '{pressed}'")
+    hears(page)
 
 
 def test_the_page_becomes_the_replay_without_a_reload(on_air: dict[str, Any], page: Page, server: Rostra) -> None:
@@ -290,6 +367,27 @@ def test_a_lost_and_regained_network_needs_no_hand(on_air: dict[str, Any], page:
     until(page, "document.getElementById('words').hidden", 5)
 
 
+def test_who_slept_long_joins_at_the_newest_and_does_not_fetch_what_was_missed(
+    on_air: dict[str, Any], page: Page, server: Rostra, eventually: Eventually
+) -> None:
+    page.goto(on_air["page"])
+    hears(page)
+    asleep: list[Route] = []
+    page.route("**/opus/**", lambda route: asleep.append(route))  # nothing comes, and nobody says why
+    until(page, "document.getElementById('words').textContent.includes('We cannot reach the sound')", 20)
+    stopped = player(page, "position()")
+    eventually(lambda: server.state(on_air["id"])["elapsed_s"] > stopped + 18, 40)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/opus/" in request.url else None)
+    page.unroute("**/opus/**")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    until(page, f"rostra.position() > {stopped} + 16", 15)
+    hears(page)
+    assert player(page, "live") and page.inner_text("#caption") == "You hear it live"
+    joined = next(i for i, url in enumerate(asked) if "/join.mp4" in url)
+    assert joined <= 2, asked
+
+
 def test_sound_goes_on_where_nothing_may_say_that_we_are_here(on_air: dict[str, Any], page: Page) -> None:
     """Telling who we are after a loss helps the count alone; what keeps it from the edge must not cost the sound."""
     kept_back: list[Route] = []
@@ -359,6 +457,38 @@ def test_a_browser_with_hls_of_its_own_is_given_the_playlist(on_air: dict[str, A
     page.goto(on_air["page"])
     until(page, "document.getElementById('audio').src", 5)
     assert page.evaluate("document.getElementById('audio').src") == on_air["hls"]
+
+
+def test_going_back_with_hls_of_its_own_takes_the_playlist_that_begins_at_the_first_second(
+    on_air: dict[str, Any], page: Page
+) -> None:
+    """The live playlist holds its newest minute alone, whose seconds are not those of the broadcast."""
+    page.add_init_script(
+        "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => 'maybe';"
+    )
+    loading: list[Route] = []
+    page.route(
+        "**/hls/*.m3u8", lambda route: loading.append(route)
+    )  # a Chromium that has HLS of its own shall not move the ear as well
+    source, sought = "document.getElementById('audio').src", "document.getElementById('audio').currentTime"
+    page.goto(on_air["page"])
+    until(page, f"{source} && window.rostra.parts > 24", 30)
+    page.locator("#clock").click()  # brings the keys
+    page.wait_for_selector("#share:not([hidden])")
+    seek(page, 3)
+    assert page.evaluate(f"[{source}, {sought}]") == [on_air["replay"], 3]
+    forgets = "(one) => { one.currentTime = 0; one.dispatchEvent(new Event('loadedmetadata')); }"
+    page.locator("#audio").evaluate(forgets)  # as some do when they have loaded
+    assert page.evaluate(sought) == 3
+    page.get_by_text("behind live").wait_for(timeout=5000)
+    page.keyboard.press("l")
+    assert page.evaluate(source) == on_air["hls"]
+    until(page, "document.getElementById('caption').textContent === 'You hear it live'")
+    assert page.inner_text("#here") != "0:00", "live is where the broadcast is, whatever the player calls it"
+    page.keyboard.press("ArrowLeft")
+    whole = player(page, "parts") * 0.5
+    assert page.evaluate(source) == on_air["replay"]
+    assert whole - 12 < page.evaluate(sought) <= whole - 9.5
 
 
 def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:

@@ -52,6 +52,13 @@ def place(page: Page) -> str:
     return str(page.evaluate("studio.place"))
 
 
+def ring(page: Page, seat: str) -> float:
+    """How loud this page shows that seat to be, 0 to 1."""
+    return float(
+        page.evaluate(f"document.querySelector('[data-seat={seat}] .ring').style.getPropertyValue('--l') || 0")
+    )
+
+
 def asks_for_a_seat(page: Page) -> list[str]:
     """From now on, each offer that this page sends."""
     asked: list[str] = []
@@ -289,6 +296,104 @@ def test_the_same_link_on_another_device_takes_the_seat_and_the_first_page_says_
     first.get_by_role("button", name="Come back here").click()
     expect(second.locator("#words")).to_contain_text("You are on the stage from another tab or device.")
     assert place(first) == "on"
+
+
+def test_another_microphone_is_taken_without_leaving_the_seat_and_is_kept_for_the_next_time(
+    space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    go_on_stage(page, space["studio"])
+    eventually(lambda: ring(page, "s1") > 0.2)
+    asked = asks_for_a_seat(page)
+    page.evaluate("void (window.first = studio.peer)")
+    page.locator("#check summary").click()
+    picker = page.get_by_label("Microphone", exact=True)
+    names = picker.locator("option").all_inner_texts()
+    assert len(names) > 1 and len(set(names)) == len(names)
+    used = "studio.peer.getSenders()[0].track"
+    for name in names[1:]:
+        picker.select_option(label=name)
+        eventually(lambda name=name: page.evaluate(f"{used}.label") == name)
+    # While muted too: the new one is as mute as the old one was, and heard when that is over.
+    page.locator("#mute").click()
+    eventually(lambda: ring(page, "s1") == 0)
+    picker.select_option(label=names[0])
+    eventually(lambda: page.evaluate(f"{used}.label") == names[0])
+    expect(page.locator("#mute")).to_have_text("Unmute")
+    assert page.evaluate(f"{used}.enabled") is False
+    picker.select_option(label=names[1])
+    eventually(lambda: page.evaluate(f"{used}.label") == names[1])
+    page.locator("#mute").click()
+    eventually(lambda: ring(page, "s1") > 0.2)
+    assert page.evaluate("studio.peer === first") and place(page) == "on" and not asked
+
+    page.reload()
+    eventually(lambda: place(page) == "on")
+    assert page.evaluate(f"{used}.label") == names[1]
+    assert picker.evaluate("(one) => one.selectedOptions[0].label") == names[1]
+
+
+def test_the_ring_of_who_speaks_moves_and_that_of_who_is_muted_does_not(
+    space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    host, guest = device().new_page(), device().new_page()
+    go_on_stage(host, space["studio"])
+    host.get_by_text("Invite a speaker").click()
+    host.get_by_label("Name, as listeners see it").fill("Benjamin Okri")
+    host.get_by_role("button", name="Make a link").click()
+    expect(host.locator("#link")).not_to_have_value("")
+    go_on_stage(guest, host.input_value("#link"))
+
+    def moves(page: Page, seat: str) -> None:
+        seen: set[float] = set()
+        eventually(lambda: seen.add(ring(page, seat)) or (len(seen) > 2 and max(seen) > 0.2))
+
+    for page in (host, guest):  # the make-believe microphone beeps
+        moves(page, "s1")
+        moves(page, "s2")
+    guest.locator("#mute").click()
+    for page in (host, guest):
+        expect(page.locator(".card", has_text="Benjamin Okri")).to_contain_text("muted")
+        eventually(lambda page=page: ring(page, "s2") == 0)
+    moves(guest, "s1")
+    moves(host, "s1")
+    assert ring(host, "s2") == ring(guest, "s2") == 0
+
+
+def test_on_the_air_the_studio_shows_how_long_and_how_many(
+    space: dict[str, Any], server: Rostra, device: Callable[..., BrowserContext], eventually: Callable[..., Any]
+) -> None:
+    page = device().new_page()
+    go_on_stage(page, space["studio"])
+    expect(page.locator("#onair")).to_be_hidden()
+    go_live(page)
+    expect(page.locator("#count")).to_have_text("0 listening")
+    listening = server.begin("listen", space["page"], "--seconds", "60")
+    expect(page.locator("#count")).to_have_text("1 listening")
+    before = server.state(space["id"])["elapsed_s"]
+    minutes, seconds = map(int, page.inner_text("#clock").split(":"))
+    after = server.state(space["id"])["elapsed_s"]
+    assert before - 2 < 60 * minutes + seconds < after + 2
+    listening.interrupt()
+    listening.result()
+    expect(page.locator("#count")).to_have_text("0 listening")
+    assert page.inner_text("#clock") != f"{minutes}:{seconds:02}"
+
+
+def test_the_link_for_listeners_is_copied_and_the_button_says_so_each_time(
+    space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    page = device().new_page()
+    page.clock.install()
+    page.goto(space["studio"])
+    button = page.locator("#share")
+    for _ in range(2):  # once more before it says again what it does
+        button.click()
+        expect(button).to_have_text("Copied")
+        page.clock.run_for(2500)
+    assert page.evaluate("navigator.clipboard.readText()") == space["page"]
+    page.clock.run_for(10_000)
+    expect(button).to_have_text("Copy the link for listeners")
 
 
 def test_a_link_that_opens_nothing_says_what_to_do(

@@ -13,7 +13,7 @@ export function begin(page) {
   let renewAt = Date.now() + 12e4;
 
   function wave() {
-    if (!page.before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? audio.currentTime, page.total());
+    if (!page.before() && !document.hidden) draw($("wave"), record, fresh, wanted ?? page.here(), page.total());
   }
 
   async function levels() {
@@ -58,9 +58,9 @@ export function begin(page) {
     keys.metadata = new MediaMetadata({ title: space.title, artist: space.host, album: page.onAir() ? "Live" : "Recording" });
     /** @type {[MediaSessionAction, MediaSessionActionHandler][]} */
     const does = [
-      ["play", page.toggle], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
-      ["seekbackward", (step) => page.go(audio.currentTime - (step.seekOffset ?? 10))],
-      ["seekforward", (step) => page.go(audio.currentTime + (step.seekOffset ?? 10))],
+      ["play", () => audio.paused && page.toggle()], ["pause", () => audio.pause()], ["stop", () => audio.pause()],
+      ["seekbackward", (step) => page.go(page.here() - (step.seekOffset ?? 10))],
+      ["seekforward", (step) => page.go(page.here() + (step.seekOffset ?? 10))],
       ["seekto", (to) => page.go(to.seekTime ?? 0)],
     ]; // prettier-ignore
     for (const [key, act] of does)
@@ -104,15 +104,15 @@ export function begin(page) {
   $("share").hidden = false;
   addEventListener("keydown", (event) => {
     const on = /** @type {HTMLElement} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || on.id === "loud" || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || (on.id === "loud" && /^Arrow/.test(event.key)) || /^(TEXTAREA|SELECT)$/.test(on.tagName)) return;
     const pressable = /^(BUTTON|A|SUMMARY)$/.test(on.tagName);
     const key = event.key.toLowerCase();
     if (key === "k" || (key === " " && !pressable)) page.toggle();
     else if (key === "m") audio.muted = !audio.muted;
     else if (page.before()) return;
     else if (key === "l" && !page.over()) page.listen();
-    else if (key === "arrowleft") page.go(audio.currentTime - 10);
-    else if (key === "arrowright") page.go(audio.currentTime + 10);
+    else if (key === "arrowleft") page.go(page.here() - 10);
+    else if (key === "arrowright") page.go(page.here() + 10);
     else return;
     event.preventDefault();
   });

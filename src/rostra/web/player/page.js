@@ -62,9 +62,12 @@ function listen(second) {
   begun = true;
   refused = false;
   if (!parts) {
-    const source = space.sound + (onAir() ? "/hls/index.m3u8" : "/recording.m4a");
+    // The live playlist holds the newest minute alone, in seconds of its own; only the replay's are the broadcast's.
+    const source = space.sound + (!onAir() ? "/recording.m4a" : second === undefined ? "/hls/index.m3u8" : replay);
+    const there = () => second !== undefined && (audio.currentTime = second);
+    audio.onloadedmetadata = there; // some forget where to be when they load
     if (audio.src !== source) audio.src = source;
-    if (second !== undefined) audio.currentTime = second;
+    there();
   } else {
     sound.open();
     if (second !== undefined) sound.seek(second);
@@ -82,9 +85,12 @@ function listen(second) {
   show();
 }
 
+const replay = "/hls/replay.m3u8";
 const over = () => space.state === "ended";
 const total = () => sound.live && begun && !over() ? audio.currentTime : Math.max(sound.count() * PART_S, over() ? (space.elapsed_s ?? 0) : 0, audio.currentTime);
-const isLive = () => (parts ? sound.live : true) && !over();
+const isLive = () => (parts ? sound.live : !audio.src.endsWith(replay)) && !over();
+/** Where the ear is, in seconds of the broadcast. */
+const here = () => (!parts && begun && isLive() ? total() : audio.currentTime);
 
 function toggle() {
   if (before()) {
@@ -195,14 +201,15 @@ function time() {
   $("countdown").hidden = left <= 0;
   const days = Math.floor(left / 86400);
   say("countdown", days > 1 ? `${days} days` : clock(left));
-  const here = more?.wanted() ?? audio.currentTime;
-  say("here", clock(here));
+  const wanted = more?.wanted();
+  const at = wanted ?? here();
+  say("here", clock(at) + (sound.started && onAir() && !isLive() ? ` of ${clock(total())}` : ""));
   $("total").hidden = !over();
   say("total", clock(total()));
   const seek = $("seek");
   seek.max = String(Math.ceil(total()));
-  if (here === audio.currentTime) seek.value = String(here);
-  seek.setAttribute("aria-valuetext", `${spoken(here)} of ${spoken(total())}`);
+  if (wanted == null) seek.value = String(at);
+  seek.setAttribute("aria-valuetext", `${spoken(at)} of ${spoken(total())}`);
 }
 
 // ── what the server says ─────────────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +234,7 @@ async function refresh(least) {
 function take(said) {
   const was = space.state;
   space = said;
-  if (space.elapsed_s && !begun) sound.know(Math.floor(space.elapsed_s / PART_S));
+  if (space.elapsed_s && !(begun && parts)) sound.know(Math.floor(space.elapsed_s / PART_S));
   if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => more?.levels());
   const late = Date.parse(space.starts ?? "") - now() > 6e4;
   if (begun && (space.state === "cancelled" || (before() && late))) {
@@ -254,7 +261,7 @@ async function poll() {
 
 /** What more.js may see and do here. */
 const page = {
-  $, audio, sound, sid, say, show, time, clock, total, go, listen, toggle, refresh, before, onAir, over,
+  $, audio, sound, sid, say, show, time, clock, total, here, go, listen, toggle, refresh, before, onAir, over,
   get space() { return space; },
   get begun() { return begun; },
   playable: parts || native,

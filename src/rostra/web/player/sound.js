@@ -170,8 +170,6 @@ export class Sound {
     while (run === this.run) {
       const { next } = this;
       if (this.parts !== null && next >= this.parts) return this.finish();
-      // Asleep or cut off for long: what was missed stays on the bar, the ear goes to now.
-      if (this.live && this.count() - next > 30) return this.join();
       if (!this.live && this.bufferedEnd() - this.audio.currentTime > AHEAD_S) {
         await wait(500);
         continue;
@@ -180,6 +178,8 @@ export class Sound {
       const step = whole ? SEGMENT : this.live && next % this.step === 0 ? this.step : 1;
       const answer = await this.ask(`${whole ? "seg" : step > 1 ? "wide" : "part"}/${next / step}.m4s`, run);
       if (!answer) continue;
+      // Asleep or cut off for long: what was missed stays on the bar, the ear goes to now.
+      if (this.live && this.count() - next > 30) return this.join();
       this.next = next + step;
       if (this.live || this.next > this.newest.part) this.know(this.next);
       if (this.live) this.newest = { part: this.next, at: Date.now() };

@@ -356,7 +356,7 @@ $("invite").onsubmit = async (/** @type {Event} */ event) => {
 };
 /** @param {any} button @param {string} text */
 async function copy(button, text) {
-  const before = button.textContent;
+  button.dataset.says ??= button.textContent;
   try {
     await navigator.clipboard.writeText(text);
     fill(button, "Copied");
@@ -364,7 +364,7 @@ async function copy(button, text) {
     fill(button, text);
   }
   await wait(4000);
-  fill(button, before);
+  fill(button, button.dataset.says);
 }
 $("copylink").onclick = () => copy($("copylink"), $("link").value);
 $("share").onclick = () => copy($("share"), studio?.page ?? location.origin + there);
