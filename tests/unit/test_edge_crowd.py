@@ -65,6 +65,7 @@ class Kernel:
         self.waiting_most = 0
         self._waiting = 0
         self.stream: Stream
+        self.file = -1
 
     def write(self, data: bytes) -> None:
         assert not self.over, "written to after the end"
@@ -170,9 +171,9 @@ def test_listeners_of_one_kind_get_the_same_bytes_object() -> None:
         for titled in (False, False, True, True):
             kernel = joined(crowd, titled)
             written.append([])
-            members = [member for group in crowd._groups.values() for member in group.members]
+            members = [member for group in crowd._groups.values() for member in group.present()]
             listener = next(member for member in members if member.stream is kernel.stream)
-            listener.write = written[-1].append
+            listener.straight = written[-1].append
         for number in range(10, 20):
             crowd.add(Whole(part(number)))
         await asyncio.sleep(0)

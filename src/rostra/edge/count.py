@@ -111,7 +111,7 @@ class Ears:
     """
 
     __slots__ = (
-        "_agreed", "_came", "_day", "_kinds", "_known", "_last", "_mark", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
+        "_agreed", "_came", "_came_early", "_day", "_kinds", "_known", "_last", "_mark", "_most", "_named", "_overflowed", "_seen", "_told", "_told_at",
         "_turned_at", "_turns", "beacon", "hls", "key", "replay", "stream", "web",
     )  # fmt: skip
 
@@ -125,6 +125,7 @@ class Ears:
         self._overflowed = 0
         self._named: dict[int, str] = {}
         self._came: set[int] = set()
+        self._came_early: set[int] = set()  # and were marked before the stage has told us its key
         self._day = secrets.token_hex(8)
         self._turned_at = now
         self._told_at = float("-inf")
@@ -156,7 +157,7 @@ class Ears:
     def came(self, ear: Ear) -> None:
         """A player begins here. One that has no name counts in `unique` by this; who only goes on, after a restart, does not."""
         if isinstance(ear, int):
-            if len(self._came) < self._most:
+            if len(self._came) + len(self._came_early) < self._most:
                 self._came.add(ear)
             else:
                 self._overflowed += 1
@@ -212,6 +213,8 @@ class Ears:
     def _rekey(self, key: bytes) -> None:
         """Who is known by this turn or the one before is marked anew; that is everybody, where the edge has only just begun."""
         self.key, self._mark = key, Mark(key)
+        self._came |= self._came_early
+        self._came_early = set()
         self._seen = {EDGE: Sketch(), BEACON: Sketch()}
         self._told, self._told_at = Sketch(), float("-inf")
         for kind, turns in self._turns.items():
@@ -239,8 +242,9 @@ class Ears:
         for connection in self._came:
             if connection not in self._named:
                 self._seen[EDGE].add(self._mark(f"{self._day} {connection}"))
-        if self._agreed:
-            self._came.clear()  # before, they may have to be marked anew
+        if not self._agreed:
+            self._came_early |= self._came
+        self._came.clear()
         if turns > 0:
             self._turned_at += turns * TURN_S
 

@@ -2,12 +2,15 @@
 
 Those in step have been written every part so far. Who asked for titles needs them after so many bytes of his own, and an Ogg
 page is numbered from where its listener began; listeners for whom this comes out the same share one piece, made once, so there
-are as many pieces as there are different places, not as there are listeners. A listener whose kernel buffer is full falls out of step, is written nothing, and
+are as many pieces as there are different places, not as there are listeners. What a round needs of its listeners, their sockets' numbers,
+lies side by side: looking at each listener's own objects would cost more than what is done with them. A listener whose kernel buffer is full falls out of step, is written nothing, and
 when it takes bytes again is given what it missed from the ring; what the ring has no longer is skipped, by whole parts, and
 counted. So nobody makes us keep more than the ring, which is kept anyway.
 """
 
 import asyncio
+import os
+from array import array
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,10 +55,12 @@ class Listener:
         left: bytes until its next title; 0: it wants none.
         told: which title it was told last.
         first: the part it began with, where that makes a difference to its bytes; else 0.
-        write: nowhere unless it is in step.
+        group, place: where it is in step.
+        straight: its connection's own way to write.
+        file: its socket's descriptor; -1 where only `straight` will do.
     """
 
-    __slots__ = ("crowd", "first", "group", "left", "number", "on_end", "straight", "stream", "told", "write")
+    __slots__ = ("crowd", "file", "first", "group", "left", "number", "on_end", "place", "straight", "stream", "told")
 
     def __init__(self, stream: Stream, on_end: Callable[[], None]) -> None:
         """`on_end` is called once, when it listens no more."""
@@ -63,12 +68,13 @@ class Listener:
         self.on_end = on_end
         self.crowd: Crowd | None = None
         self.group: _Group | None = None
+        self.place = 0
         self.number = 0
         self.left = 0
-        self.told = -1
+        self.told = 0
         self.first = 0
+        self.file = -1
         self.straight: Callable[[bytes], None] = _nowhere
-        self.write: Callable[[bytes], None] = _nowhere
 
     # As a wire.exchange.Watcher.
 
@@ -92,19 +98,46 @@ class Listener:
 
 @dataclass(slots=True)
 class _Group:
-    """Listeners who get the same bytes next."""
+    """Listeners who get the same bytes next. A place that somebody left stays empty until no round is under way."""
 
     left: int
     told: int
     first: int
-    members: dict[Listener, None] = field(default_factory=dict)
+    members: list[Listener | None] = field(default_factory=list)
+    files: "array[int]" = field(default_factory=lambda: array("i"))
+    empty: int = 0
+
+    def __len__(self) -> int:
+        return len(self.members) - self.empty
+
+    def take(self, listener: Listener) -> None:
+        listener.group, listener.place = self, len(self.members)
+        self.members.append(listener)
+        self.files.append(listener.file)
+
+    def drop(self, listener: Listener) -> None:
+        listener.group = None
+        self.members[listener.place] = None
+        self.files[listener.place] = -1
+        self.empty += 1
+
+    def present(self) -> list[Listener]:
+        return [one for one in self.members if one is not None]
+
+    def close_up(self) -> None:
+        """Let no place be empty."""
+        members = self.present()
+        self.members, self.files, self.empty = [], array("i"), 0
+        for listener in members:
+            self.take(listener)
 
 
 @dataclass(slots=True)
 class _Round:
-    """One piece on its way to those who were in a group when it came."""
+    """One piece on its way to those who were in a group when it came: its first `count` places."""
 
-    listeners: list[Listener]
+    group: _Group
+    count: int
     piece: bytes
     number: int
     left: int
@@ -125,6 +158,7 @@ class Crowd:
         self._tally = tally
         self._ring: deque[Piece] = deque(maxlen=RING_PARTS)
         self._groups: dict[tuple[int, int, int], _Group] = {}
+        self._alike: list[_Group] = []  # groups that came to stand where another stands already
         self._behind: set[Listener] = set()
         self._rounds: deque[_Round] = deque()
         self._writing: _Round | None = None
@@ -136,7 +170,7 @@ class Crowd:
 
     @property
     def listeners(self) -> int:
-        return sum(len(group.members) for group in self._groups.values()) + len(self._behind)
+        return sum(map(len, self._in_step())) + len(self._behind)
 
     @property
     def behind(self) -> int:
@@ -168,16 +202,17 @@ class Crowd:
             # The loop is that far behind: what it could not write in time is left out, rather than waiting without end.
             self._tally.parts_skipped += self.listeners - self.behind
             return
-        groups, self._groups = self._groups, {}
-        for old in groups.values():
-            if not old.members:
+        if not self._rounds:
+            self._tidy()
+        groups, self._groups, self._alike = self._in_step(), {}, []
+        for group in groups:
+            if not len(group):
                 continue
-            piece, left, told = self._titled(data.since(old.first), old.left, old.told)
-            self._rounds.append(_Round(list(old.members), piece, number, left, told))
-            group = self._group(left, told, old.first)
-            for listener in old.members:
-                listener.group = group
-            group.members.update(old.members)
+            piece, left, told = self._titled(data.since(group.first), group.left, group.told)
+            self._rounds.append(_Round(group, len(group.members), piece, number, left, told))
+            group.left, group.told = left, told
+            if self._groups.setdefault((left, told, group.first), group) is not group:
+                self._alike.append(group)
         self._run()
 
     def begins_with(self) -> int:
@@ -191,6 +226,7 @@ class Crowd:
         listener.first = listener.number if self._counted else 0
         listener.crowd, stream = self, listener.stream
         listener.straight = stream.straight(listener, UNSENT_BYTES)
+        listener.file = stream.file
         self._behind.add(listener)
         if head:
             # Titles are counted from the first byte after the header, whatever that is.
@@ -240,18 +276,13 @@ class Crowd:
     def _turn(self) -> None:
         rounds, room = self._rounds, _AT_A_TIME
         while rounds and room > 0:
-            current = self._writing = rounds[0]
-            begin, piece = current.begin, current.piece
-            some = current.listeners[begin : begin + room]
-            for listener in some:
-                if listener.number <= current.number:
-                    listener.write(piece)
-            room -= len(some)
-            current.begin = begin + len(some)
-            self._tally.parts_written += len(some)
-            if current.begin >= len(current.listeners) and rounds:
+            current = rounds[0]
+            stop = min(current.begin + room, current.count)
+            room -= stop - current.begin
+            self._write(current, range(current.begin, stop))
+            current.begin = stop
+            if stop == current.count and rounds:
                 rounds.popleft()
-        self._writing = None
         if rounds:
             asyncio.get_running_loop().call_soon(self._turn)
             return
@@ -259,10 +290,44 @@ class Crowd:
         if self._tail is not None:
             self._finish()
 
+    def _write(self, current: _Round, places: range) -> None:
+        """Give the piece to the listeners of these places."""
+        group, piece, size, write = current.group, current.piece, len(current.piece), os.write
+        files = group.files
+        self._writing = current
+        for place, file in zip(places, files[places.start : places.stop], strict=True):
+            sent = 0
+            if file >= 0 and files[place] == file:  # nobody left it while others were written to
+                try:
+                    sent = write(file, piece)
+                except OSError:  # full, or broken: the connection finds out which
+                    sent = 0
+                if sent == size:
+                    continue
+            listener = group.members[place]
+            if listener is not None:
+                listener.straight(piece[sent:])
+        self._writing = None
+        self._tally.parts_written += len(places)
+
+    def _in_step(self) -> list[_Group]:
+        return [*self._groups.values(), *self._alike]
+
+    def _tidy(self) -> None:
+        """While no round is under way: groups that stand at the same place become one, and places that many left are closed up."""
+        for group in self._alike:
+            other = self._groups[group.left, group.told, group.first]
+            for listener in group.present():
+                other.take(listener)
+        self._alike = []
+        for group in self._groups.values():
+            if 4 * group.empty > len(group.members):
+                group.close_up()
+
     def _finish(self) -> None:
         """The end of all who are in step. The others catch up first."""
-        for group in list(self._groups.values()):
-            for listener in list(group.members):
+        for group in self._in_step():
+            for listener in group.present():
                 self._part_with(listener)
 
     def _part_with(self, listener: Listener) -> None:
@@ -275,24 +340,22 @@ class Crowd:
         listener.stream.close()
 
     def _all(self) -> list[Listener]:
-        return [one for group in self._groups.values() for one in group.members] + list(self._behind)
+        return [one for group in self._in_step() for one in group.present()] + list(self._behind)
 
     # Out of step.
 
     def fell_behind(self, listener: Listener) -> None:
         """Its buffer is full: called from inside the write of a round, of a catching up, or of the head."""
-        group, listener.group = listener.group, None
+        group, current = listener.group, self._writing
         if group is None:
             return
-        group.members.pop(listener, None)
-        current = self._writing
+        group.drop(listener)
         if current is not None:
             listener.number, listener.left, listener.told = current.number + 1, current.left, current.told
         else:
             listener.number, listener.left, listener.told = self.number, group.left, group.told
         self._behind.add(listener)
         self._tally.fell_behind += 1
-        listener.write = _nowhere
 
     def caught_up(self, listener: Listener) -> None:
         """Its buffer is empty: give what it missed, and when that is all, let it go in step."""
@@ -306,9 +369,7 @@ class Crowd:
             self._part_with(listener)
             return
         self._behind.discard(listener)
-        listener.group = self._group(listener.left, listener.told, listener.first)
-        listener.group.members[listener] = None
-        listener.write = listener.straight
+        self._group(listener.left, listener.told, listener.first).take(listener)
 
     def _missed(self, listener: Listener, most: int) -> list[bytes]:
         oldest = self.number - len(self._ring)
@@ -326,13 +387,11 @@ class Crowd:
         return pieces
 
     def leave(self, listener: Listener) -> None:
-        listener.write = _nowhere
-        group, listener.group = listener.group, None
-        if group is not None:
-            group.members.pop(listener, None)
+        if listener.group is not None:
+            listener.group.drop(listener)
         self._behind.discard(listener)
         listener.on_end()
 
 
 def _nowhere(_: bytes) -> None:
-    """To listeners that have gone, or are behind, in the middle of a round."""
+    """Of listeners that have not joined yet."""

@@ -27,12 +27,13 @@ class Connection(asyncio.Protocol):
     Attributes:
         deadline: when `overdue` is due, in the loop's time; swept by the server.
         paused: the kernel has not taken all that was written.
+        file: the socket's descriptor while it is open and may be written to past the transport, else -1.
         calm: nothing but perhaps one exchange is going on, so the short way through may be taken.
     """
 
     __slots__ = (
-        "_ahead", "_closing", "_exchange", "_file", "_lingering", "_parser", "_pumping", "_queue", "_refused", "_rest", "_stream",
-        "_transport", "calm", "deadline", "number", "paused", "server",
+        "_ahead", "_closing", "_exchange", "_lingering", "_parser", "_pumping", "_queue", "_refused", "_rest", "_stream",
+        "_transport", "calm", "deadline", "file", "number", "paused", "server",
     )  # fmt: skip
 
     def __init__(self, server: "Server") -> None:
@@ -42,7 +43,7 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self.calm = True
         self._transport: asyncio.Transport | None = None
-        self._file = _NO_FILE
+        self.file = _NO_FILE
         self._exchange: Exchange | None = None
         self._stream: Stream | None = None
         self._parser: RequestParser | None = None
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
         # With TLS a limit of 0 would say so of nothing, too.
         self._transport.set_write_buffer_limits(high=int(server.secure), low=0)
         if not server.secure:
-            self._file = self._transport.get_extra_info("socket").fileno()
+            self.file = self._transport.get_extra_info("socket").fileno()
         if server.draining:
             self._transport.close()
         elif server.counters.open > server.connections_most:
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._file = _NO_FILE  # it is closed when this returns, and its number is another's then
+        self.file = _NO_FILE  # it is closed when this returns, and its number is another's then
         self.deadline = NEVER
         self.server.leave(self)
         self._lose()
@@ -204,7 +205,7 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """To the kernel at once, past the transport, which costs a third of a short answer's time; what the kernel does not take
         waits in the transport, and so does everything behind it."""
-        file = self._file
+        file = self.file
         if file != _NO_FILE and not self.paused:
             try:
                 sent = os.write(file, data)

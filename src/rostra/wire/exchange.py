@@ -213,6 +213,14 @@ class Stream:
         self._watcher = watcher
         return self._connection.straight(unsent_bytes)
 
+    @property
+    def file(self) -> int:
+        """The socket's descriptor, for `os.write` while the peer is not behind; -1 where only what `straight` gave will do (TLS).
+
+        Valid until the watcher is told that it is gone, or `close` is called.
+        """
+        return self._connection.file if self._connection is not None else -1
+
     def write(self, data: bytes) -> bool:
         """Send `data`. False when the peer is behind or gone: wait for `drained()` before writing more."""
         connection = self._connection
