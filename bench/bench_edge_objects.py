@@ -3,7 +3,7 @@
     python bench/bench_edge_objects.py [--rounds 5] [--seconds 3] [--connections 64] [--quick]
 
 All serve a new part of a live Space (about 6.4 KB, the AAC rendition) over kept connections: the edge as the process that
-`rostra serve` runs, nginx as a static file, once with sendfile and tcp_nopush as Debian configures it and once without, which is
+`rostra serve` runs, nginx as a static file, once with sendfile and tcp_nopush as Debian configures it and once without and with the files kept open, which is
 quicker for files as small as these. Each server is pinned to one core and wrk to another. Rounds go through all of them, so that a
 noisy machine is noisy for each. per_s: requests per second. per_cpu_s: requests per second of the server's own processor time,
 which a busy neighbour disturbs less.

@@ -1,4 +1,4 @@
-"""nginx as a rival of the edge: static files from one worker on the server's core, as Debian configures it and tuned."""
+"""nginx as a rival of the edge: static files from one worker on the server's core, as Debian configures it (but without a log) and tuned."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ pid {place}/nginx.pid;
 error_log {place}/error.log;
 events {{ worker_connections 20000; }}
 http {{
-    access_log off; {how} keepalive_requests 1000000000; keepalive_timeout 600s; open_file_cache max=1000;
+    access_log off; {how} keepalive_requests 1000000000; keepalive_timeout 600s;
     types {{ audio/mp4 m4s; }}
     client_body_temp_path {place}/b; proxy_temp_path {place}/p; fastcgi_temp_path {place}/f;
     uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
@@ -28,9 +28,9 @@ http {{
 """
 HOW = {
     "nginx": "sendfile on; tcp_nopush on;",
-    "nginx_tuned": "sendfile off; output_buffers 1 32k;",
+    "nginx_tuned": "sendfile off; output_buffers 1 32k; open_file_cache max=1000;",
 }
-"""Without sendfile it is quicker for files as small as parts are."""
+"""Debian's way, less its access log; and as quick as it gets with files as small as parts are: without sendfile, the files kept open."""
 
 
 @contextmanager
