@@ -45,7 +45,8 @@ def open_all(
             for old in run.glob(f"*{_PRIVATE}"):  # of a time with more edges
                 old.unlink()
             for name, path in private_sockets(settings, run).items():
-                opened[name].append(_listen_privately(path))
+                if name in opened:
+                    opened[name].append(_listen_privately(path))
     except OSError as wrong:
         close_all(opened)
         raise _said(settings, role, wrong) from None
