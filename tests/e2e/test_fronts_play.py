@@ -24,7 +24,7 @@ from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.timeline.disk import DiskLibrary
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the fronts are started from inside its loop")]
 SECONDS = 5
 
 
