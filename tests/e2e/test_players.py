@@ -80,7 +80,7 @@ def test_hls_js_plays_the_playlist_of_wide_parts(
 
 
 @needs_npm
-@pytest.mark.parametrize("how", ["nextLevel", "loadLevel"])
+@pytest.mark.parametrize("how", ["nextLevel"])
 def test_hls_js_changes_the_rate_in_the_middle_of_a_segment_and_plays_on(
     server: Rostra, tmp_path: Path, eventually: Callable[..., Any], how: str
 ) -> None:

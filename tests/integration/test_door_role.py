@@ -87,9 +87,14 @@ async def test_of_a_space_that_cannot_be_read_page_and_studio_say_so_and_not_tha
     made: Broadcast, tmp_path: Path
 ) -> None:
     place = tmp_path / "spaces" / SPACE
+    await made.begin()
+    await made.add(2)
     await made.writer.close()
     (place / "snapshot").write_text("{")
     os.truncate(place / "index", 0)
+    with (place / "timeline").open("r+b") as file:  # and something over which nothing leads without an index
+        file.seek(250)
+        file.write(bytes(300))
     async with door_on(tmp_path) as door:
         for path in (f"/s/{SPACE}", f"/s/{SPACE}/state.json", f"/studio/{SPACE}"):
             page = await door.get(path)
