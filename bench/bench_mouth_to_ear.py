@@ -64,7 +64,7 @@ def openings(chromium: Any, page_url: str) -> dict[str, Any]:
         context = chromium.new_context()
         page = context.new_page()
         asked: list[Request] = []
-        page.on("request", asked.append)
+        page.on("request", lambda request, asked=asked: asked.append(request))
         page.goto(page_url)
         first = page.wait_for_function("() => window.rostra && window.rostra.firstSoundAt", timeout=10_000).json_value()
         page.wait_for_timeout(1000)  # until the driver has heard when each was sent

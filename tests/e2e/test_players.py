@@ -106,7 +106,7 @@ def test_hls_js_changes_the_rate_in_the_middle_of_a_segment_and_plays_on(
         )
         for _ in range(4):
             # Until it plays the other one, and then over the border of a segment and a little further.
-            page.evaluate(f"() => {{ window.wanted = 1 - hls.currentLevel; hls.nextLevel = wanted; }}")
+            page.evaluate("() => { window.wanted = 1 - hls.currentLevel; hls.nextLevel = wanted; }")
             eventually(lambda: page.evaluate("hls.currentLevel === wanted"), 15)
             page.wait_for_timeout(5000)
         wrong, longest_s, played = page.evaluate("[window.wrong, longest_s, [...played]]")
