@@ -6,6 +6,7 @@ returns. Where there is no ring (an older kernel, a container that forbids it), 
 """
 
 import ctypes
+import errno
 import mmap
 import os
 from array import array
@@ -65,10 +66,12 @@ class Ring:
     def __init__(self) -> None:
         said = (ctypes.c_uint32 * 30)()
         self._file = _system_call(_SETUP, AT_ONCE, ctypes.addressof(said))
-        entries, completions = said[0], said[1]
+        entries, completions, features = said[0], said[1], said[5]
         tail, mask, slots = said[11], said[12], said[16]
         completed_head, completed_tail, completed_mask, completed = said[20], said[21], said[22], said[25]
         try:
+            if features & _NEEDED != _NEEDED:
+                raise OSError(errno.ENOSYS, "the kernel's rings are older than sending by them")
             shared = mmap.mmap(self._file, max(slots + 4 * entries, completed + 16 * completions), offset=_RINGS_AT)
             asked = mmap.mmap(self._file, _ENTRY * entries, offset=_ENTRIES_AT)
         except OSError:
@@ -158,6 +161,7 @@ def _system_call(*values: int) -> int:
 _libc_syscall: Callable[..., int] = ctypes.CDLL(None, use_errno=True).syscall
 _libc_syscall.restype = ctypes.c_long  # type: ignore[attr-defined]
 _SETUP, _ENTER = 425, 426
+_NEEDED = 1 << 0 | 1 << 3  # both rings in one map; and what came with 5.6, as did _SEND
 _WAIT_FOR_RESULTS = 1
 _RINGS_AT, _ENTRIES_AT = 0, 0x10000000
 _ENTRY = 64
