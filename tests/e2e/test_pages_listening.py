@@ -307,6 +307,9 @@ def test_volume_and_mute_are_the_listeners_own(on_air: dict[str, Any], page: Pag
 def test_the_page_becomes_the_replay_without_a_reload(own_on_air: dict[str, Any], page: Page, server: Rostra) -> None:
     page.goto(own_on_air["page"])
     hears(page)
+    page.evaluate(
+        "(window.states = [], setInterval(() => states.at(-1) === rostra.state || states.push(rostra.state), 10))"
+    )
     server.run("space", "end", own_on_air["id"])
     until(page, "rostra.state === 'ended'", 6)
     page.get_by_text("That was all of it.").wait_for(timeout=10_000)
@@ -320,6 +323,7 @@ def test_the_page_becomes_the_replay_without_a_reload(own_on_air: dict[str, Any]
     page.locator("#turnlist button").first.click()
     hears(page)
     assert player(page, "gaps") == 0
+    assert page.evaluate("states") == ["live", "ended"], "the last words, heard after the end, do not undo it"
 
 
 def test_seeking_anywhere_in_a_recording_answers_at_once(recorded: str, page: Page) -> None:

@@ -37,7 +37,7 @@ const tell = {
     level = said.level;
     if (!sound.live) return show(); // what was true then; what is true now comes from the door
     more?.heard(level);
-    if (said.state !== space.state || said.seq !== space.seq) {
+    if (said.seq > space.seq) {
       const soon = said.state !== space.state;
       space = { ...space, state: said.state, count: said.count };
       refresh(soon ? 0 : 5e3);
