@@ -326,6 +326,24 @@ def test_the_page_becomes_the_replay_without_a_reload(own_on_air: dict[str, Any]
     assert page.evaluate("states") == ["live", "ended"], "the last words, heard after the end, do not undo it"
 
 
+def test_who_comes_as_it_ends_is_given_the_recording(
+    own_on_air: dict[str, Any], page: Page, server: Rostra, eventually: Eventually
+) -> None:
+    eventually(lambda: (server.state(own_on_air["id"])["elapsed_s"] or 0) > 3, 20)
+
+    def too_late(route: Route) -> None:
+        server.run("space", "end", own_on_air["id"])
+        route.continue_()
+
+    page.route("**/join.mp4*", too_late)
+    page.goto(own_on_air["page"])
+    until(page, "window.rostra && rostra.state === 'ended'", 20)
+    page.get_by_text("Who spoke when").wait_for(timeout=5000)
+    page.get_by_role("button", name="Play", exact=True).click()
+    hears(page)
+    assert player(page, "position()") < 6
+
+
 def test_seeking_anywhere_in_a_recording_answers_at_once(recorded: str, page: Page) -> None:
     page.goto(recorded)
     page.get_by_role("button", name="Play", exact=True).click()
