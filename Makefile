@@ -14,9 +14,9 @@ serve: .venv/ready          ## run everything on this machine
 demo: .venv/ready           ## the same, with a demonstration Space on the air
 	@exec $(BIN)/python tools/demo.py --data "$(DATA)" --host "$(HOST)" --port "$(PORT)"
 
-test: .venv/ready-dev       ## every test, two files side by side; T="tests/unit -k playlist" for some
+test: .venv/ready-dev       ## every test; T="tests/unit -k playlist" for some
 	@sh tools/test_tools.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(T)
+	@sh tools/test.sh $(T)
 
 bench: .venv/ready-dev      ## the figures that we publish, measured here
 	@sh tools/test_tools.sh bench

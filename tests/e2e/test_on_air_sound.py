@@ -12,7 +12,7 @@ from heard import dented_s, likeness, read_wav, silent_s
 from machine import kept_waiting_s
 from rostra_process import Command, Rostra
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 TEXT = (
     "The quick brown fox jumps over the lazy dog, while six sizzling sausages sit in the sunshine. "

@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Page
 from rostra_process import Rostra
 
 pytestmark = [
-    pytest.mark.timeout(180), pytest.mark.may_block("Playwright's loop rests while the browser plays"), needs_npm,
+    pytest.mark.alone, pytest.mark.timeout(180), pytest.mark.may_block("Playwright's loop rests while the browser plays"),
+    needs_npm,
 ]  # fmt: skip
 
 SETTLE_S = 6
