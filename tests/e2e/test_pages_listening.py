@@ -133,6 +133,7 @@ def seek(page: Page, second: float) -> None:
     )
 
 
+@pytest.mark.alone
 def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(own_on_air: dict[str, Any], page: Page) -> None:
     asked: list[Request] = []
     page.on("request", lambda request: None if request.url.startswith("data:") else asked.append(request))
@@ -365,6 +366,7 @@ def test_seeking_anywhere_in_a_recording_answers_at_once(recorded: str, page: Pa
     assert sorted(took_ms)[len(took_ms) // 2] < 200
 
 
+@pytest.mark.alone
 def test_the_edge_may_die_and_the_listener_is_back_within_five_seconds(
     own_server: Rostra, page: Page, eventually: Eventually
 ) -> None:
@@ -389,6 +391,7 @@ def test_the_edge_may_die_and_the_listener_is_back_within_five_seconds(
     hang_up(speaking)
 
 
+@pytest.mark.alone
 def test_a_newcomer_under_pressure_takes_longer_steps_and_how_we_count_is_said(
     own_on_air: dict[str, Any], page: Page
 ) -> None:
