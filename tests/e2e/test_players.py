@@ -123,3 +123,33 @@ def test_hls_js_changes_the_rate_in_the_middle_of_a_segment_and_plays_on(
     wrong, longest_s, played = page.evaluate("[window.wrong, longest_s, [...played]]")
     assert wrong == [] and sorted(played) == [0, 1]
     assert longest_s < 1, "it stood still"
+
+
+def test_chromiums_own_hls_player_goes_on_over_reloads(
+    server: Rostra, tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    speech = make_speech(tmp_path / "speech.wav")
+    space = server.run("space", "create", "--title", "For Chromium itself")
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
+    # It wants three segments to begin with: docs/how/edge.md.
+    eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > 14, 40)
+    replay = space["hls"].replace("index.m3u8", "replay.m3u8")
+    with browsers() as start:
+        page = start().new_page()
+        page.goto(space["hls"].rsplit("/s/", 1)[0] + "/healthz")
+        loaded: list[str] = []
+        page.on("response", lambda answer: loaded.append(answer.url))
+        page.evaluate(
+            """(urls) => {
+                window.players = urls.map((url) => document.body.appendChild(document.createElement("audio")));
+                players.forEach((one, at) => { one.src = urls[at]; one.play(); });
+                window.over = () => players.every((one) => one.error || one.currentTime > 18);
+            }""",
+            [space["hls"], replay],
+        )
+        eventually(lambda: page.evaluate("over()"), 40)
+        wrong = page.evaluate("players.map((one) => one.error && one.error.message)")
+    speaking.interrupt()
+    speaking.result()
+    assert wrong == [None, None]
+    assert loaded.count(replay) >= 3 and sum(one.endswith("hls/live.m3u8") for one in loaded) >= 3

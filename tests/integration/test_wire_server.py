@@ -576,12 +576,12 @@ def test_a_lasting_answer_is_given_to_the_same_bytes_and_everyone_is_told_of_but
         bench.server._sweeper.cancel()  # time stands still for the sweep
         for _ in range(3):
             assert await each() == [b"hello"] * 3
-        assert len(bench.server.lasting) == 1
+        assert len(bench.server.again) == 1
         assert len(bench.told) == 9 and len(set(bench.told)) == 3
         assert bench.counters.requests == 9
         bench.lasting = Prepared(200, [], b"other")
         bench.server._sweep()
-        assert not bench.server.lasting
+        assert not bench.server.again
         assert await each() == [b"other"] * 3
         for _, writer in links:
             writer.close()
@@ -596,7 +596,7 @@ def test_only_a_plain_get_that_was_alone_gets_a_lasting_answer() -> None:
             assert got.endswith(b"\r\n\r\n")
             two = await bench.ask((GET % b"/lasting") + b"GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert two.count(b"HTTP/1.1 200") == 2
-        assert not bench.server.lasting
+        assert not bench.server.again
 
     run(play)
 

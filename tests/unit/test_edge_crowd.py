@@ -12,6 +12,7 @@ from rostra.edge import crowd as crowds
 from rostra.edge import icy
 from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Listener, Tally
 from rostra.wire.exchange import Stream
+from rostra.wire.fanout import Each
 
 TAIL = b"<end>"
 
@@ -126,7 +127,7 @@ def heard(kernel: Kernel, titled: bool) -> bytes:
 
 
 def begun(parts: int = 0) -> Crowd:
-    crowd = Crowd(Tally())
+    crowd = Crowd(Tally(), Each())
     crowd.start_at(0)
     for number in range(parts):
         crowd.add(Whole(part(number)))
@@ -148,7 +149,7 @@ def test_a_newcomer_gets_the_newest_two_seconds_and_then_every_part() -> None:
 
 def test_a_stream_that_counts_is_counted_from_where_each_began() -> None:
     async def test() -> None:
-        crowd = Crowd(Tally(), counted_from_first=True)
+        crowd = Crowd(Tally(), Each(), counted_from_first=True)
         crowd.start_at(0)
         kernels = []
         for number in range(12):
@@ -204,7 +205,7 @@ def test_a_slow_listener_is_given_what_it_missed() -> None:
 def test_a_listener_slower_than_the_ring_is_skipped_forward_and_that_is_counted() -> None:
     async def test() -> None:
         tally = Tally()
-        crowd = Crowd(tally)
+        crowd = Crowd(tally, Each())
         crowd.start_at(0)
         one = joined(crowd, False)
         one.full = True
@@ -282,7 +283,7 @@ OPERATIONS = st.lists(
 def test_whatever_happens_parts_are_whole_in_order_and_once(operations: list[tuple[str, int]]) -> None:
     async def test() -> None:
         tally = Tally()
-        crowd = Crowd(tally)
+        crowd = Crowd(tally, Each())
         crowd.start_at(0)
         kernels: list[tuple[Kernel, bool, int]] = []
         number = 0

@@ -14,6 +14,7 @@ from rostra.kernel.errors import RostraError, Unavailable
 from rostra.sound import mp3, ogg
 from rostra.sound.fmp4 import frames_of
 from rostra.sound.renditions import Rendition
+from rostra.wire.fanout import Fanout
 
 IDLE_PARTS: Final = 30
 """Parts after which a stream without listeners is no longer made (15 s): who reconnects finds it running."""
@@ -118,11 +119,11 @@ class Air:
     failed: times a part was not to be had.
     """
 
-    def __init__(self, parts: Parts, follower: Follower, page: str, tally: Tally) -> None:
+    def __init__(self, parts: Parts, follower: Follower, page: str, tally: Tally, fanout: Fanout) -> None:
         self.parts = parts
         self.follower = follower
         self.failed = 0
-        self.crowd = Crowd(tally, counted_from_first=parts.counted)
+        self.crowd = Crowd(tally, fanout, counted_from_first=parts.counted)
         self._page = page
         self._channel = follower.channels[Rendition.OPUS]
         self._waiting: list[Callable[[], None]] = []

@@ -15,6 +15,7 @@ from rostra.edge import answers
 from rostra.edge.count import Ears, Heard
 from rostra.kernel.ids import SpaceId
 from rostra.sound.hls import (
+    BLOCK_MOST_S,
     BLOCKING_PLAYLIST_MAX_AGE_S,
     MEDIA_MAX_AGE_S,
     MIME,
@@ -29,21 +30,23 @@ from rostra.sound.hls import (
 )
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
-from rostra.wire.server import Exchange
+from rostra.wire.server import Exchange, Gathering, send_to_all
 
 
 class Hot(dict[str, tuple[Prepared, Heard]]):
     """Answers by path, with where who asks for them is heard: what the short way through looks at.
 
     Attributes:
-        coming: the parts that may be waited for, by path: where that is counted, and who waits already.
+        coming: the parts that may be waited for, by path: where that is, and who waits already.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.coming: dict[str, tuple[Channel, list[Exchange]]] = {}
+        self.coming: dict[str, tuple[Channel, Gathering]] = {}
 
 
+HELD_MOST = 50_000
+"""Requests waiting in one rendition of one Space; one more is answered 503."""
 RING_SEGMENTS = 6
 """How many segments of parts are kept as written answers; older ones are read from the record."""
 
@@ -51,7 +54,6 @@ RING_SEGMENTS = 6
 class Channel:
     """Attributes:
     parts: how many parts there are; the number of the next.
-    held: requests waiting here, some of whose peers may have gone.
     ears: where who asks for the newest sound is heard.
     ring_most: how many parts are kept as written answers.
     in_vain: answers a request whose time is over.
@@ -77,7 +79,6 @@ class Channel:
         self.init_bytes: bytes | None = None
         self.parts = playlists.parts // self.step
         self.ahead = advance_part_limit(self._shape)
-        self.held = 0
         self._waited_for = False
         self._base = f"/s/{space_id}/{rendition.shape.url}/"
         self.ears = ears.of(rendition)
@@ -87,7 +88,7 @@ class Channel:
         self._ring: deque[tuple[int, bytes]] = deque()
         self.ring_most = RING_SEGMENTS * self._shape.parts_per_segment
         self._segments: deque[int] = deque()
-        self._for_part: dict[int, list[Exchange]] = {}
+        self._for_part: dict[int, Gathering] = {}
         self._for_list: dict[int, list[tuple[Exchange, bool, bool]]] = {}
         self._for_more: dict[int, list[tuple[Exchange, Callable[[], None]]]] = {}
         self._lists: dict[tuple[bool, bool, bool], Prepared] = {}
@@ -150,10 +151,9 @@ class Channel:
             self.give_up(answers.NEVER_CAME)
             return
         for waiting in self._for_part.values():
-            _send_all(waiting, answers.OVER)
+            waiting.answer(answers.OVER)
         self._for_part.clear()
         self._wake(every=True)
-        self.held = 0
 
     def close(self) -> None:
         """Forget all answers. Nobody may be waiting."""
@@ -184,6 +184,15 @@ class Channel:
             if self.init_bytes is not None:
                 sister.begin(self.init_bytes)
         return sister
+
+    @property
+    def held(self) -> int:
+        """Requests waiting here, some of whose peers may have gone."""
+        return (
+            sum(len(one.exchanges) for one in self._for_part.values())
+            + sum(map(len, self._for_list.values()))
+            + sum(map(len, self._for_more.values()))
+        )
 
     @property
     def held_in_all(self) -> int:
@@ -283,48 +292,52 @@ class Channel:
     # Who waits.
 
     def wait_for_part(self, number: int, exchange: Exchange) -> None:
-        self._for_part.setdefault(number, []).append(exchange)
-        self.held += 1
+        self._waiting_for(number).join(exchange)
 
     def wait_for_list(self, number: int, exchange: Exchange, skip: bool, zipped: bool) -> None:
         self._for_list.setdefault(number, []).append((exchange, skip, zipped))
-        self.held += 1
+        self._hold(exchange)
 
     def wait_for_more(self, number: int, exchange: Exchange, again: Callable[[], None]) -> None:
         """Call `again` when part `number` is there, or when no more will come."""
         self._for_more.setdefault(number, []).append((exchange, again))
-        self.held += 1
+        self._hold(exchange)
 
     def forget_the_gone(self) -> None:
         """Let go of requests that are over: whose peers have left, or which were answered when their time was."""
         if self._sister is not None:
             self._sister.forget_the_gone()
-        if not self.held:
-            return
-        for exchanges in self._for_part.values():
-            exchanges[:] = [one for one in exchanges if not one.gone]
+        for waiting in self._for_part.values():
+            waiting.forget_the_gone()
         for number, lists in self._for_list.items():
             self._for_list[number] = [one for one in lists if not one[0].gone]
         for number, others in self._for_more.items():
             self._for_more[number] = [one for one in others if not one[0].gone]
-        self.held = (
-            sum(map(len, self._for_part.values()))
-            + sum(map(len, self._for_list.values()))
-            + sum(map(len, self._for_more.values()))
-        )
 
     def give_up(self, why: Prepared) -> None:
         """Answer all who wait with this."""
         if self._sister is not None:
             self._sister.give_up(why)
         self._await_nothing()
-        for exchanges in self._for_part.values():
-            _send_all(exchanges, why)
+        for waiting in self._for_part.values():
+            waiting.answer(why)
         for lists in self._for_list.values():
-            _send_all([one[0] for one in lists], why)
+            send_to_all([one[0] for one in lists], why)
         for others in self._for_more.values():
-            _send_all([one[0] for one in others], why)
-        self._for_part, self._for_list, self._for_more, self.held = {}, {}, {}, 0
+            send_to_all([one[0] for one in others], why)
+        self._for_part, self._for_list, self._for_more = {}, {}, {}
+
+    def _waiting_for(self, number: int) -> Gathering:
+        waiting = self._for_part.get(number)
+        if waiting is None:
+            waiting = self._for_part[number] = Gathering(self.ears.add, self._too_long, BLOCK_MOST_S, HELD_MOST)
+        return waiting
+
+    def _hold(self, exchange: Exchange) -> None:
+        exchange.hold(BLOCK_MOST_S, self._too_long)
+
+    def _too_long(self, exchange: Exchange) -> None:
+        self.in_vain(exchange)
 
     def _await_next(self) -> None:
         """The next few parts may be waited for without asking us."""
@@ -332,7 +345,7 @@ class Channel:
             for number in range(self.parts, self.parts + self.ahead):
                 path = self._path(self._folder, number)
                 if path not in self._coming:
-                    self._coming[path] = self, self._for_part.setdefault(number, [])
+                    self._coming[path] = self, self._waiting_for(number)
 
     def _await_nothing(self) -> None:
         for number in range(self.parts, self.parts + self.ahead):
@@ -347,10 +360,9 @@ class Channel:
         self._coming.pop(path, None)
         waiting = self._for_part.pop(number, None)
         self._await_next()
-        if waiting:
-            self.held -= len(waiting)
-            self._waited_for = True
-            _send_all(waiting, self._hot[path][0])
+        if waiting is not None:
+            self._waited_for |= bool(waiting.exchanges)
+            waiting.answer(self._hot[path][0])
 
     def _pair(self, number: int) -> bytes:
         """Wide part `number`, both halves of which are among the newest parts."""
@@ -361,17 +373,15 @@ class Channel:
     def _wake(self, every: bool = False) -> None:
         for number in [one for one in self._for_list if one < self.parts or every]:
             waiting = self._for_list.pop(number)
-            self.held -= len(waiting)
             alike: dict[tuple[bool, bool, bool], list[Exchange]] = {}
             for exchange, skip, zipped in waiting:
                 # A playlist that was asked for by its plain address speaks of this moment, though it was waited for.
                 blocking = "_HLS_msn" in exchange.request.query
                 alike.setdefault((skip, zipped, blocking), []).append(exchange)
             for (skip, zipped, blocking), exchanges in alike.items():
-                _send_all(exchanges, self._list(skip, zipped, blocking))
+                send_to_all(exchanges, self._list(skip, zipped, blocking))
         for number in [one for one in self._for_more if one < self.parts or every]:
             others = self._for_more.pop(number)
-            self.held -= len(others)
             _call_all(others)
 
     def _list(self, skip: bool, zipped: bool, blocking: bool) -> Prepared:
@@ -417,13 +427,6 @@ class Channel:
 
 _DECISIONS_MOST = 1024
 _AT_A_TIME = 500
-
-
-def _send_all(exchanges: list[Exchange], answer: Prepared, begin: int = 0) -> None:
-    for exchange in exchanges[begin : begin + _AT_A_TIME]:
-        exchange.send_prepared(answer)
-    if begin + _AT_A_TIME < len(exchanges):
-        asyncio.get_running_loop().call_soon(_send_all, exchanges, answer, begin + _AT_A_TIME)
 
 
 def _call_all(others: list[tuple[Exchange, Callable[[], None]]], begin: int = 0) -> None:

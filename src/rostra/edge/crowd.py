@@ -2,14 +2,14 @@
 
 Those in step have been written every part so far. Who asked for titles needs them after so many bytes of his own, and an Ogg
 page is numbered from where its listener began; listeners for whom this comes out the same share one piece, made once, so there
-are as many pieces as there are different places, not as there are listeners. What a round needs of its listeners, their sockets' numbers,
-lies side by side: looking at each listener's own objects would cost more than what is done with them. A listener whose kernel buffer is full falls out of step, is written nothing, and
-when it takes bytes again is given what it missed from the ring; what the ring has no longer is skipped, by whole parts, and
-counted. So nobody makes us keep more than the ring, which is kept anyway.
+are as many pieces as there are different places, not as there are listeners. What a round needs of its listeners, their sockets'
+numbers, lies side by side: looking at each listener's own objects would cost more than what is done with them. A listener whose
+kernel buffer is full falls out of step, is written nothing, and when it takes bytes again is given what it missed from the ring;
+what the ring has no longer is skipped, by whole parts, and counted. So nobody makes us keep more than the ring, which is kept
+anyway.
 """
 
 import asyncio
-import os
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from rostra.edge.icy import METAINT, interleave
+from rostra.wire.fanout import AT_ONCE, Fanout
 from rostra.wire.server import Stream
 
 BURST_PARTS: Final = 4
@@ -26,7 +27,7 @@ RING_PARTS: Final = 40
 UNSENT_BYTES: Final = 32_768
 """What the kernel may hold for one listener without having sent it: about 4 s. It must take a newcomer's burst."""
 _CATCH_UP_PARTS: Final = 8
-_AT_A_TIME: Final = 400
+_AT_A_TIME: Final = AT_ONCE
 
 
 class Piece(Protocol):
@@ -151,11 +152,12 @@ class Crowd:
     listeners: how many there are, in step or behind.
     """
 
-    def __init__(self, tally: Tally, *, counted_from_first: bool = False) -> None:
+    def __init__(self, tally: Tally, fanout: Fanout, *, counted_from_first: bool = False) -> None:
         """`counted_from_first`: what a listener is written depends on the part it began with."""
         self.number = 0
         self._counted = counted_from_first
         self._tally = tally
+        self._fanout = fanout
         self._ring: deque[Piece] = deque(maxlen=RING_PARTS)
         self._groups: dict[tuple[int, int, int], _Group] = {}
         self._alike: list[_Group] = []  # groups that came to stand where another stands already
@@ -279,7 +281,7 @@ class Crowd:
             current = rounds[0]
             stop = min(current.begin + room, current.count)
             room -= stop - current.begin
-            self._write(current, range(current.begin, stop))
+            self._write(current, stop)
             current.begin = stop
             if stop == current.count and rounds:
                 rounds.popleft()
@@ -290,25 +292,18 @@ class Crowd:
         if self._tail is not None:
             self._finish()
 
-    def _write(self, current: _Round, places: range) -> None:
-        """Give the piece to the listeners of these places."""
-        group, piece, size, write = current.group, current.piece, len(current.piece), os.write
-        files = group.files
+    def _write(self, current: _Round, stop: int) -> None:
+        """Give the piece to the listeners up to this place."""
+        group, piece, begin = current.group, current.piece, current.begin
         self._writing = current
-        for place, file in zip(places, files[places.start : places.stop], strict=True):
-            sent = 0
-            if file >= 0 and files[place] == file:  # nobody left it while others were written to
-                try:
-                    sent = write(file, piece)
-                except OSError:  # full, or broken: the connection finds out which
-                    sent = 0
-                if sent == size:
-                    continue
-            listener = group.members[place]
-            if listener is not None:
+        for place, sent in self._fanout.send(group.files[begin:stop], piece):
+            listener = group.members[begin + place]
+            if (
+                listener is not None
+            ):  # full, or broken, or not to be written to this way: its connection finds out which
                 listener.straight(piece[sent:])
         self._writing = None
-        self._tally.parts_written += len(places)
+        self._tally.parts_written += stop - begin
 
     def _in_step(self) -> list[_Group]:
         return [*self._groups.values(), *self._alike]

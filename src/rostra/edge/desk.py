@@ -6,7 +6,7 @@ from functools import cache, partial
 
 from rostra.edge import answers
 from rostra.edge.air import MP3, OPUS
-from rostra.edge.channel import Channel
+from rostra.edge.channel import HELD_MOST, Channel
 from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
 from rostra.edge.pressure import LOW_FROM, WIDE_FROM
@@ -17,19 +17,16 @@ from rostra.edge.streams import Streams
 from rostra.edge.whole import Whole
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.kernel.ids import SpaceId
-from rostra.sound.hls import BLOCK_MOST_S, MEDIA_MAX_AGE_S, MIME, multivariant
+from rostra.sound.hls import MEDIA_MAX_AGE_S, MIME, multivariant
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
 from rostra.wire.server import Exchange
-
-HELD_MOST = 50_000
-"""Requests waiting in one rendition of one Space; one more is answered 503."""
 
 
 class Desk:
     """Attributes:
     step: what is left out under pressure (edge.pressure): nothing that who listens already asks for, only what newcomers are offered.
-    held, crowded, unknown, read: counters: requests held, turned away because too many wait, for no Space, read from records.
+    crowded, unknown, read: counters: requests turned away because too many wait, for no Space, read from records.
     """
 
     def __init__(
@@ -42,7 +39,6 @@ class Desk:
         status: Status,
     ) -> None:
         self.step = 0
-        self.held = 0
         self.crowded = 0
         self.unknown = 0
         self.read = 0
@@ -73,8 +69,7 @@ class Desk:
             channel, waiting = coming
             channel.ears.hear(exchange)
             if self._may_wait(exchange, channel):
-                channel.held += 1
-                waiting.append(exchange)
+                waiting.join(exchange, lasting=by_connection(request))
             return
         self._look(exchange, request)
 
@@ -308,15 +303,13 @@ class Desk:
             follower.ears.came(ear)
 
     def _may_wait(self, exchange: Exchange, channel: Channel) -> bool:
-        """Set the deadline of a request that waits; or answer it, when too many do."""
+        """Whether one more may wait; answered, when too many do."""
         if channel.held >= HELD_MOST:
             channel.forget_the_gone()
             if channel.held >= HELD_MOST:
                 self.crowded += 1
                 exchange.send_prepared(answers.CROWDED)
                 return False
-        self.held += 1
-        exchange.hold(BLOCK_MOST_S, channel.in_vain)
         return True
 
     def _show_metrics(self, exchange: Exchange) -> None:

@@ -137,7 +137,6 @@ class EdgeRole:
             ("rostra_edge_opened_total", "counter", "Timelines opened.", shelf.opened),
             ("rostra_edge_damaged_total", "counter", "Records that could not be read.", shelf.damaged),
             ("rostra_edge_warm_dropped_total", "counter", "Answers dropped to stay in bounds.", shelf.warm.dropped),
-            ("rostra_edge_held_total", "counter", "Requests held until their answer existed.", desk.held),
             ("rostra_edge_crowded_total", "counter", "Requests not held because too many were.", desk.crowded),
             ("rostra_edge_unknown_total", "counter", "Requests for a path that no Space can have.", desk.unknown),
             ("rostra_edge_read_total", "counter", "Answers read from a record.", desk.read),

@@ -100,7 +100,9 @@ class Streams:
         key = (follower.space_id, kind)
         air = self._airs.get(key)
         if air is None:
-            air = self._airs[key] = Air(self._parts(follower, kind), follower, self._page(follower), self.tally)
+            air = self._airs[key] = Air(
+                self._parts(follower, kind), follower, self._page(follower), self.tally, exchange.server.fanout
+            )
             exchange.server.spawn(self._keep(key, air))
         exchange.hold(BLOCK_MOST_S, follower.in_vain)
         air.when_ready(partial(self._begin, exchange, air))

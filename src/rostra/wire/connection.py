@@ -28,12 +28,13 @@ class Connection(asyncio.Protocol):
         deadline: when `overdue` is due, in the loop's time; swept by the server.
         paused: the kernel has not taken all that was written.
         file: the socket's descriptor while it is open and may be written to past the transport, else -1.
+        exchange: the request in hand.
         calm: nothing but perhaps one exchange is going on, so the short way through may be taken.
     """
 
     __slots__ = (
-        "_ahead", "_closing", "_exchange", "_lingering", "_parser", "_pumping", "_queue", "_refused", "_rest", "_stream",
-        "_transport", "calm", "deadline", "file", "number", "paused", "server",
+        "_ahead", "_closing", "_lingering", "_parser", "_pumping", "_queue", "_refused", "_rest", "_stream", "_transport",
+        "calm", "deadline", "exchange", "file", "number", "paused", "server",
     )  # fmt: skip
 
     def __init__(self, server: "Server") -> None:
@@ -44,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.calm = True
         self._transport: asyncio.Transport | None = None
         self.file = _NO_FILE
-        self._exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
         self._stream: Stream | None = None
         self._parser: RequestParser | None = None
         self._rest = _NOTHING
@@ -80,16 +81,12 @@ class Connection(asyncio.Protocol):
             self.deadline = server.begin_until
 
     def data_received(self, data: bytes) -> None:
-        if self.calm and self._exchange is None:
+        if self.calm and self.exchange is None:
             server = self.server
-            # What many send in the same instant is answered by its bytes alone.
-            lasting = server.lasting.get(data)
-            if lasting is not None:
+            # What many send in the same instant is served by its bytes alone.
+            again = server.again.get(data)
+            if again is not None and again(self):
                 server.counters.requests += 1
-                self.deadline = server.idle_until
-                whole, told = lasting
-                told(self.number)
-                self.write(whole)
                 return
             # What comes often is recognised by its bytes; what comes whole needs no parser that waits for the rest.
             request = server.known.get(data)
@@ -101,7 +98,7 @@ class Connection(asyncio.Protocol):
                 server.repeated = data
             if request is not None:
                 server.counters.requests += 1
-                self._exchange = exchange = Exchange(self, request)
+                self.exchange = exchange = Exchange(self, request)
                 self.deadline = server.answer_until
                 try:
                     server.handler(exchange)
@@ -112,7 +109,7 @@ class Connection(asyncio.Protocol):
         self._receive(data)
 
     def eof_received(self) -> bool:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None and not exchange.watched:
             self._closing = True
             self.calm = False
@@ -148,7 +145,7 @@ class Connection(asyncio.Protocol):
     # What exchanges and streams call.
 
     def answered(self, whole: bytes, request: Request) -> None:
-        self._exchange = None
+        self.exchange = None
         self.deadline = self.server.idle_until
         if self.calm and request.plain:
             self.write(whole)
@@ -168,17 +165,27 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def answered_again(self, whole: bytes, request: Request, told: Callable[[int], None]) -> None:
-        server = self.server
-        if server.repeated is not None and self.calm and request.plain and len(server.lasting) < LASTING_MOST:
-            server.lasting[server.repeated] = whole, told
+        def again(connection: Connection) -> bool:
+            connection.deadline = connection.server.idle_until
+            told(connection.number)
+            connection.write(whole)
+            return True
+
+        self.repeat(request, again)
         told(self.number)
         self.answered(whole, request)
 
+    def repeat(self, request: Request, again: "Callable[[Connection], bool]") -> None:
+        server = self.server
+        if server.repeated is not None and self.calm and request.plain and len(server.again) < REPEATED_MOST:
+            server.again[server.repeated] = again
+
     def hold(self, deadline_s: float) -> None:
+        self.server.counters.held += 1
         self.deadline = self.server.now + deadline_s
 
     def begin_stream(self, stream: Stream) -> None:
-        self._exchange = None
+        self.exchange = None
         self._stream = stream
         self.calm = False
         self.deadline = NEVER
@@ -238,14 +245,14 @@ class Connection(asyncio.Protocol):
         if self.paused:
             server.counters.slow_readers += 1
             self.abort()
-        elif self._lingering or self._closing and self._exchange is None:
+        elif self._lingering or self._closing and self.exchange is None:
             self.abort()
         elif self._refused:
             self._refuse(self.server.canned.full)
-        elif self._exchange is not None:
-            if not self._exchange.held:
+        elif self.exchange is not None:
+            if not self.exchange.held:
                 server.counters.answer_timeouts += 1
-            self._exchange.expire(server.canned.too_slow, draining=False)
+            self.exchange.expire(server.canned.too_slow, draining=False)
         elif self._rest:
             server.counters.head_timeouts += 1
             self._refuse(server.canned.timeout)
@@ -257,10 +264,10 @@ class Connection(asyncio.Protocol):
         """The server stops: who waits is answered, who is idle is closed, what runs may end."""
         self._closing = True
         self.calm = False
-        if self._exchange is not None:
-            if self._exchange.held:
+        if self.exchange is not None:
+            if self.exchange.held:
                 self.server.counters.drained += 1
-                self._exchange.expire(self.server.canned.stopping, draining=True)
+                self.exchange.expire(self.server.canned.stopping, draining=True)
         elif self._stream is not None:
             self._stream.drain()
         elif not self._lingering:
@@ -273,7 +280,7 @@ class Connection(asyncio.Protocol):
             return
         if self._refused:
             self._refuse(self.server.canned.full)
-        elif self._exchange is not None or self._stream is not None or self.paused or self._queue:
+        elif self.exchange is not None or self._stream is not None or self.paused or self._queue:
             self._read_ahead(data)
         else:
             self._parse(data)
@@ -330,7 +337,7 @@ class Connection(asyncio.Protocol):
             return
         self._pumping = True
         while not (
-            self._exchange or self._stream or self.paused or self._closing or self._lingering or self._transport is None
+            self.exchange or self._stream or self.paused or self._closing or self._lingering or self._transport is None
         ):
             if self._queue:
                 self._handle(self._queue.pop(0))
@@ -348,7 +355,7 @@ class Connection(asyncio.Protocol):
     def _handle(self, request: Request) -> None:
         server = self.server
         server.counters.requests += 1
-        self._exchange = exchange = Exchange(self, request)
+        self.exchange = exchange = Exchange(self, request)
         self._rest = _NOTHING
         self.deadline = server.answer_until
         try:
@@ -358,7 +365,7 @@ class Connection(asyncio.Protocol):
 
     def _fault(self, error: Exception, exchange: Exchange) -> None:
         self.server.fault(error, exchange.request)
-        if self._exchange is exchange:
+        if self.exchange is exchange:
             exchange.send(self.server.canned.broken)
 
     # Ends.
@@ -407,7 +414,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _lose(self) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange, self.exchange = self.exchange, None
         stream, self._stream = self._stream, None
         if exchange is not None:
             self.server.counters.gone += 1
@@ -421,7 +428,7 @@ NEVER = float("inf")
 _NO_FILE = -1
 # Without it the kernel takes megabytes for a peer that does not read (tcp(7), Linux).
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-LASTING_MOST = 4096
-"""Answers kept by their requests' bytes; one more is just given."""
+REPEATED_MOST = 4096
+"""What to do kept by requests' bytes; one more goes its usual way."""
 _NOTHING, _IN_HEAD, _IN_BODY = range(3)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

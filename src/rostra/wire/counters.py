@@ -12,6 +12,7 @@ class Counters:
     open: int = 0
     connections: int = 0
     requests: int = 0
+    held: int = 0
     bad_requests: int = 0
     refused_full: int = 0
     aborted_full: int = 0
@@ -41,6 +42,7 @@ _MEANING = {
     "open": "Connections open now.",
     "connections": "Connections accepted.",
     "requests": "Requests handed to a handler.",
+    "held": "Requests held until their answer existed.",
     "bad_requests": "Requests refused for breaking HTTP or a limit.",
     "refused_full": "Connections answered 503 because the connection limit was reached.",
     "aborted_full": "Connections closed without an answer because even the reserve for refusals was full.",

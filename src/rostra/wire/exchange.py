@@ -15,15 +15,18 @@ class Exchange:
     """One request and the one answer it gets. The handler may answer at once, or keep this and answer later.
 
     Attributes:
+        connection: where the answer goes, as long as there is none; None: this is over. For this package alone.
         gone: the peer has left, or a deadline has answered for the handler; an answer now is dropped.
     """
 
-    __slots__ = ("_connection", "_on_deadline", "_on_drain", "_on_gone", "gone", "request")
+    __slots__ = ("_on_deadline", "_on_drain", "_on_gone", "connection", "gone", "request")
 
-    def __init__(self, connection: "Connection", request: Request) -> None:
-        self._connection: Connection | None = connection
+    def __init__(
+        self, connection: "Connection", request: Request, on_deadline: "Callable[[Exchange], None] | None" = None
+    ) -> None:
+        self.connection: Connection | None = connection
         self._on_gone: Callable[[], None] | None = None
-        self._on_deadline: Callable[[Exchange], None] | None = None
+        self._on_deadline = on_deadline
         self._on_drain: Callable[[], None] | None = None
         self.gone = False
         self.request = request
@@ -31,19 +34,19 @@ class Exchange:
     @property
     def peer(self) -> str:
         """The other side's IP address, or "" when it has gone."""
-        return self._connection.peer if self._connection is not None else ""
+        return self.connection.peer if self.connection is not None else ""
 
     @property
     def connection_id(self) -> int:
         """The same for all requests of one connection and no other; 0 when it has gone."""
-        return self._connection.number if self._connection is not None else 0
+        return self.connection.number if self.connection is not None else 0
 
     @property
     def server(self) -> "Server":
         """Raises RuntimeError when the exchange is over."""
-        if self._connection is None:
+        if self.connection is None:
             raise RuntimeError("this exchange is over")
-        return self._connection.server
+        return self.connection.server
 
     def send(self, whole: bytes) -> None:
         """Answer with a whole response as `prepared` gives it; its body is left out for HEAD.
@@ -53,20 +56,16 @@ class Exchange:
         Raises:
             RuntimeError: the handler has answered before.
         """
-        connection = self._connection
+        connection = self.over()
         if connection is None:
-            self._check_late()
             return
-        self._connection = None
         connection.answered(whole, self.request)
 
     def send_prepared(self, answer: Prepared) -> None:
         """As `send`, with the current Date."""
-        connection = self._connection
+        connection = self.over()
         if connection is None:
-            self._check_late()
             return
-        self._connection = None
         connection.answered(answer.at(connection.server.date), self.request)
 
     def send_lasting(self, answer: Prepared, told: Callable[[int], None]) -> None:
@@ -75,20 +74,26 @@ class Exchange:
         Args:
             told: called with the connection's number for this answer and each of those.
         """
-        connection = self._connection
+        connection = self.over()
         if connection is None:
-            self._check_late()
             return
-        self._connection = None
         connection.answered_again(answer.at(connection.server.date), self.request, told)
+
+    def repeat(self, again: Callable[["Connection"], bool]) -> None:
+        """Within the next moment, call `again` with the connection of whoever sends the same bytes.
+
+        It answers, or takes the request in hand; or gives False, and the request goes its usual way.
+        """
+        if self.connection is not None:
+            self.connection.repeat(self.request, again)
 
     def send_response(self, response: Response) -> None:
         """Answer with a response made for this request alone; an iterator as body is sent as it comes."""
-        connection = self._connection
+        connection = self.connection
         if connection is None:
             self._check_late()
         elif isinstance(response.body, bytes):
-            self._connection = None
+            self.connection = None
             whole = encode(response, keep_alive=True, head_only=False, date=connection.server.date)
             connection.answered(whole, self.request)
         else:
@@ -103,10 +108,10 @@ class Exchange:
         Raises:
             RuntimeError: the exchange is over; look at `gone` first.
         """
-        connection = self._connection
+        connection = self.connection
         if connection is None:
             raise RuntimeError("this exchange is over")
-        self._connection = None
+        self.connection = None
         ends = ends_connection or not self.request.keep_alive
         stream = Stream(connection, ends, self._on_drain)
         connection.begin_stream(stream)
@@ -126,7 +131,7 @@ class Exchange:
 
     def hold(self, deadline_s: float, on_deadline: Callable[["Exchange"], None] | None = None) -> None:
         """Keep waiting up to `deadline_s` (kept to about a second), then call with this; 503 if nothing is sent even then."""
-        connection = self._connection
+        connection = self.connection
         if connection is not None:
             self._on_deadline = on_deadline or _nothing
             connection.hold(deadline_s)
@@ -143,7 +148,7 @@ class Exchange:
 
     def lose(self) -> None:
         """The peer left. Called by the connection."""
-        self._connection = None
+        self.connection = None
         self.gone = True
         if self._on_gone is not None:
             self._on_gone()
@@ -156,12 +161,19 @@ class Exchange:
             on_drain()
         elif not draining and on_deadline is not None:
             on_deadline(self)
-        unanswered = self._connection is not None
+        unanswered = self.connection is not None
         if unanswered:
             self.send(whole)
         self.gone = True
         if unanswered and self._on_gone is not None:
             self._on_gone()
+
+    def over(self) -> "Connection | None":
+        """End this without an answer, for one who then writes it to the connection. None: dropped, as by `send`."""
+        connection, self.connection = self.connection, None
+        if connection is None:
+            self._check_late()
+        return connection
 
     def _check_late(self) -> None:
         if not self.gone:

@@ -18,11 +18,25 @@ from rostra.wire.canned import Canned
 from rostra.wire.connection import Connection
 from rostra.wire.counters import Counters
 from rostra.wire.exchange import Exchange, Stream
+from rostra.wire.fanout import Fanout, fanout
+from rostra.wire.gathering import Gathering, send_to_all
 from rostra.wire.http1 import Limits, Request, Response, date_line
 from rostra.wire.pieces import send_pieces
 from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
 
-__all__ = ["Counters", "Exchange", "Handler", "Server", "Stream", "awaiting", "connections_allowed", "refusal", "serve"]
+__all__ = [
+    "Counters",
+    "Exchange",
+    "Gathering",
+    "Handler",
+    "Server",
+    "Stream",
+    "awaiting",
+    "connections_allowed",
+    "refusal",
+    "send_to_all",
+    "serve",
+]
 
 Handler = Callable[[Exchange], None]
 
@@ -33,7 +47,7 @@ class Server:
     Attributes:
         date: the Date header of this second; the same object all through the second.
         known: requests by their bytes, for peers that send the same again; bounded.
-        lasting: answers by their requests' bytes, with whom to tell of each; none is older than a turn of the sweep.
+        again: what to do with a connection that sends the same bytes once more; none is older than a turn of the sweep.
         repeated: the bytes of the request in hand, if they are known.
         begin_until, idle_until, answer_until: deadlines counted from the last sweep.
     """
@@ -51,7 +65,7 @@ class Server:
         self.draining = False
         self.secure = False
         self.known: dict[bytes, Request] = {}
-        self.lasting: dict[bytes, tuple[bytes, Callable[[int], None]]] = {}
+        self.again: dict[bytes, Callable[[Connection], bool]] = {}
         self.repeated: bytes | None = None
         self.loop = asyncio.get_running_loop()
         self._log = log
@@ -62,6 +76,7 @@ class Server:
         self._listening: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
+        self._fanout: Fanout | None = None
         self._second = 0
         self._tick()
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
@@ -96,7 +111,16 @@ class Server:
         if tasks:
             await asyncio.wait(tasks, timeout=1)
         self._sweeper.cancel()
+        if self._fanout is not None:
+            self._fanout.close()
         await asyncio.sleep(0)
+
+    @property
+    def fanout(self) -> Fanout:
+        """For what all get at once."""
+        if self._fanout is None:
+            self._fanout = fanout()
+        return self._fanout
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run as a task that this server owns and cancels at its end."""
@@ -178,7 +202,7 @@ class Server:
 
     def _sweep(self) -> None:
         self._tick()
-        self.lasting.clear()
+        self.again.clear()
         self._slice = (self._slice + 1) % _SLICES
         now = self.now
         for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
