@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,24 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_speech(tmp_path_factory.mktemp("speech") / "speech.wav")
 
 
+@contextmanager
+def speaking_over_and_over(server: Rostra, speech: Path, title: str) -> Iterator[dict[str, Any]]:
+    """A Space in which this speech is heard for as long as it stands."""
+    space = server.run("space", "create", "--title", title)
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
+    try:
+        yield space
+    finally:
+        speaking.interrupt()
+        speaking.result()
+
+
 @pytest.fixture(scope="module")
 def space(server: Rostra, speech: Path, eventually: Callable[..., Any]) -> Iterator[dict[str, Any]]:
-    """Live for ten seconds, with this speech over and over."""
-    made = server.run("space", "create", "--title", "For hls.js")
-    speaking = server.begin("speak", made["whip"], "--token", made["token"], "--file", str(speech), "--loop")
-    eventually(lambda: (server.state(made["id"])["elapsed_s"] or 0) > 10, 40)
-    yield made
-    speaking.interrupt()
-    speaking.result()
+    """Live for ten seconds, for all that hls.js is asked to do."""
+    with speaking_over_and_over(server, speech, "For hls.js") as made:
+        eventually(lambda: (server.state(made["id"])["elapsed_s"] or 0) > 10, 40)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +136,13 @@ def test_hls_js_changes_the_rate_in_the_middle_of_a_segment_and_plays_on(
 
 
 def test_chromiums_own_hls_player_goes_on_over_reloads(
-    server: Rostra, tmp_path: Path, eventually: Callable[..., Any]
+    server: Rostra, speech: Path, chromium: Browser, eventually: Callable[..., Any]
 ) -> None:
-    speech = make_speech(tmp_path / "speech.wav")
-    space = server.run("space", "create", "--title", "For Chromium itself")
-    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
-    # It wants three segments to begin with: docs/how/edge.md.
-    eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > 14, 40)
-    replay = space["hls"].replace("index.m3u8", "replay.m3u8")
-    with browsers() as start:
-        page = start().new_page()
+    with speaking_over_and_over(server, speech, "For Chromium itself") as space:
+        # It wants three segments to begin with: docs/how/edge.md.
+        eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > 14, 40)
+        replay = space["hls"].replace("index.m3u8", "replay.m3u8")
+        page = chromium.new_page()
         page.goto(space["hls"].rsplit("/s/", 1)[0] + "/healthz")
         loaded: list[str] = []
         page.on("response", lambda answer: loaded.append(answer.url))
@@ -149,7 +156,5 @@ def test_chromiums_own_hls_player_goes_on_over_reloads(
         )
         eventually(lambda: page.evaluate("over()"), 40)
         wrong = page.evaluate("players.map((one) => one.error && one.error.message)")
-    speaking.interrupt()
-    speaking.result()
     assert wrong == [None, None]
     assert loaded.count(replay) >= 3 and sum(one.endswith("hls/live.m3u8") for one in loaded) >= 3
