@@ -3,7 +3,8 @@
     python bench/bench_edge_three.py [--listeners 50000] [--seconds 60] [--quick]
 
 Edges and crowd (three processes, because one may open 20,000 files) share all cores of the machine as the kernel places them.
-If not everybody can be served, fewer come, each time for a short trial, until all are; those then stay the whole minute.
+If not everybody can be served, fewer come, each time for a short trial, until all are; those then stay the whole minute. First each
+listener asks for part after part, as the web player does; then each listens to an endless stream, as radios do.
 """
 
 import argparse
@@ -34,36 +35,40 @@ def main() -> None:
     most = chosen.listeners or (1500 if chosen.quick else 50_000)
     seconds = chosen.seconds or (6.0 if chosen.quick else 60.0)
     more_files()
-    tried: list[dict[str, Any]] = []
+    tried: dict[str, list[dict[str, Any]]] = {"parts": [], "stream": []}
+    paths = {"parts": f"/s/{SPACE}/opus", "stream": f"/s/{SPACE}/live.mp3"}
     with tempfile.TemporaryDirectory(prefix="rostra-bench-") as folder:
         program = built("crowd.c", Path(folder))
 
-        def measure(listeners: int, stay_s: float) -> Run:
+        def measure(kind: str, listeners: int, stay_s: float) -> Run:
             with House(PORT, edges=EDGES, pinned=False) as house:
                 others = [pid for pid in house.all_pids if pid not in house.edge_pids]
                 return crowd(
-                    program, "parts", PORT + 1, f"/s/{SPACE}/opus", _shared(listeners), ramp_s=max(1.0, listeners / 2500),
+                    program, kind, PORT + 1, paths[kind], _shared(listeners), ramp_s=max(1.0, listeners / 2500),
                     seconds=stay_s, part_ms=500, pids=house.edge_pids, others=others, core=None,
                 )  # fmt: skip
 
-        run = None
-        for share in LESS:
-            listeners = round(most * share)
-            if share < 1:
-                trial = measure(listeners, TRIAL_S)
-                tried.append(_said(listeners, TRIAL_S, trial))
-                if not _whole(listeners, trial):
-                    continue
-            run = measure(listeners, seconds)
-            tried.append(_said(listeners, seconds, run))
-            if _whole(listeners, run):
-                break
-    assert run is not None
+        for kind, some in tried.items():
+            for share in LESS:
+                listeners = round(most * share)
+                if share < 1:
+                    trial = measure(kind, listeners, TRIAL_S)
+                    some.append(_said(listeners, TRIAL_S, trial))
+                    if not _whole(listeners, trial):
+                        continue
+                run = measure(kind, listeners, seconds)
+                some.append(_said(listeners, seconds, run))
+                if _whole(listeners, run):
+                    break
     print(
         json.dumps(
-            {"quick": chosen.quick, "asked": most, "edges": EDGES, "cores": os.cpu_count(), **tried[-1], "tried": tried}
+            {
+                "quick": chosen.quick, "asked": most, "edges": EDGES, "cores": os.cpu_count(),
+                **{kind: {**some[-1], "tried": some} for kind, some in tried.items()},
+                "void": [why for some in tried.values() for why in some[-1].pop("void")],
+            }
         )
-    )
+    )  # fmt: skip
 
 
 def _shared(listeners: int) -> list[int]:

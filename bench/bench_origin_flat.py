@@ -5,6 +5,10 @@
 The origin alone runs on one core; the two edges (`rostra edge --upstream`), the feed and the crowd share the others. Requests are
 those the origin answered while all listeners were there; its parts meanwhile say how many there must be: one for each part, each
 rendition and each edge, and a count of listeners from each edge every two seconds.
+
+The machine's cores share caches and power, so work costs more processor time while the others are busy, whatever the work is. Therefore
+the fewest listeners are measured once more, while as many as the most listen to a house of their own on the other cores: what the
+origin uses more with the most listeners than in that step is what its own listeners cost it.
 """
 
 import argparse
@@ -47,14 +51,18 @@ def main() -> None:
         house = stack.enter_context(House(PORT))
         edges = [stack.enter_context(_edge(house, folder / f"edge-{at}", PORT + 10 + at)) for at in range(EDGES)]
         rows = [_measure(program, house, edges, listeners, seconds) for listeners in steps]
-    void = [one for row in rows for one in row.pop("void")]
+        with _busy_elsewhere(program, steps[-1], seconds) as busy:
+            beside = _measure(program, house, edges, steps[0], seconds)
+            beside["elsewhere"] = busy
+    void = [one for row in (*rows, beside) for one in row.pop("void")]
     print(
         json.dumps(
             {
                 "quick": chosen.quick, "edges": EDGES, "seconds": seconds,
                 "requests_spread_percent": _spread([row["requests_per_s"] for row in rows]),
                 "processor_spread_percent": _spread([row["origin_core_percent"] for row in rows]),
-                "steps": rows, "void": void,
+                "processor_over_busy_percent": _spread([beside["origin_core_percent"], rows[-1]["origin_core_percent"]]),
+                "steps": rows, "beside": beside, "void": void,
             }
         )
     )  # fmt: skip
@@ -94,6 +102,7 @@ def _measure(program: Path, house: House, edges: Sequence[int], listeners: int, 
     busiest = max(max(one["busiest"], one["steady_cpu_s"] / one["steady_s"]) for one in said)
     return {
         "listeners": listeners,
+        "elsewhere": 0,
         "joined": sum(one["joined"] for one in said),
         "gaps": sum(one["gaps_steady"] for one in said),
         "answers_per_s": round(sum(one["steady_answers"] / one["steady_s"] for one in said)),
@@ -105,6 +114,29 @@ def _measure(program: Path, house: House, edges: Sequence[int], listeners: int, 
         "edges_core_percent": round(100 * edges_s / lasted_s, 1),
         "void": [f"the generator used {busiest:.0%} of a core"] if busiest > 0.8 else [],
     }
+
+
+@contextmanager
+def _busy_elsewhere(program: Path, listeners: int, seconds: float) -> Iterator[int]:
+    """So many listeners at another house, with which the origin has nothing to do."""
+    with House(PORT + 40, edges=EDGES) as other:
+        for pid in other.all_pids:
+            pin(pid, LOAD_CORE)
+        crowd = subprocess.Popen(
+            ["taskset", "-c", _others(), str(program), "parts", "127.0.0.1", str(PORT + 41), f"/s/{SPACE}/opus", str(listeners),
+             str(max(1.0, listeners / 1500)), str(seconds + 60), "500"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert crowd.stdout is not None
+            if crowd.stdout.readline() != "steady\n":
+                raise SystemExit("the other crowd did not get under way")
+            yield listeners
+        finally:
+            crowd.kill()
+            crowd.wait()
+            if crowd.stdout is not None:
+                crowd.stdout.close()
 
 
 @contextmanager

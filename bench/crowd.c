@@ -74,7 +74,7 @@ static long quantile(const long *counts, double share) {
 }
 
 static void watch(struct listener *one, int events, int how) {
-    struct epoll_event event = {.events = events, .data.ptr = one};
+    struct epoll_event event = {.events = events | EPOLLET, .data.ptr = one};
     epoll_ctl(poll_fd, how, one->fd, &event);
 }
 
@@ -87,14 +87,16 @@ static void leave(struct listener *one) {
 }
 
 static void ask(struct listener *one) {
-    char text[512];
-    int length;
-    if (is_stream)
-        length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: crowd\r\n\r\n", path, host);
-    else if (one->joining)
-        length = snprintf(text, sizeof text, "GET %s/join.mp4 HTTP/1.1\r\nHost: %s\r\nUser-Agent: crowd\r\n\r\n", path, host);
-    else
-        length = snprintf(text, sizeof text, "GET %s/part/%d.m4s HTTP/1.1\r\nHost: %s\r\nUser-Agent: crowd\r\n\r\n", path, one->next, host);
+    static const char format[] = "GET %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: crowd\r\n\r\n";
+    static char text[512];
+    static int length, made_for = -1; /* most ask for what the one before asked for */
+    int number = is_stream || one->joining ? -1 : one->next;
+    if (number < 0 || number != made_for) {
+        char part[32];
+        snprintf(part, sizeof part, "/part/%d.m4s", number);
+        length = snprintf(text, sizeof text, format, path, is_stream ? "" : one->joining ? "/join.mp4" : part, host);
+        made_for = number;
+    }
     one->state = HEAD;
     one->head_len = 0;
     one->asked_at = is_files ? now() : 0;
@@ -119,7 +121,7 @@ static void set_out(struct listener *one) {
     one->joining = !is_stream && !is_files && !one->next;
     if (is_files) one->next = (now() - start) / part_s;
     if (connect(one->fd, (struct sockaddr *)&server, sizeof server) == 0) {
-        watch(one, EPOLLIN, EPOLL_CTL_ADD);
+        watch(one, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_ADD);
         ask(one);
     } else if (errno == EINPROGRESS) {
         one->state = CONNECTING;
@@ -168,48 +170,48 @@ static void answered(struct listener *one) {
     else ask(one);
 }
 
-/* The head of an answer, whole in one->head; gives how many of its bytes were head, 0 if it is not whole yet, -1 if unusable. */
-static int read_head(struct listener *one) {
-    char *end = memmem(one->head, one->head_len, "\r\n\r\n", 4);
-    if (!end) return one->head_len == HEAD_MOST ? -1 : 0;
-    int length = end - one->head + 4;
-    last_status = atoi(one->head + 9);
+/* The head of an answer; gives how many of its bytes were head, 0 if it is not whole yet, -1 if unusable. */
+static int read_head(struct listener *one, const char *head, int size) {
+    const char *end = memmem(head, size, "\r\n\r\n", 4);
+    if (!end) return size >= HEAD_MOST ? -1 : 0;
+    int length = end - head + 4;
+    last_status = atoi(head + 9);
     if (last_status != 200) return -1;
     if (is_stream) {
         one->state = FLOWING;
         return length;
     }
-    const char *size = header(one->head, length, "content-length:"), *next = header(one->head, length, "rostra-next:");
-    if (!size || (one->joining && !next)) return -1;
+    const char *left = header(head, length, "content-length:"), *next = one->joining ? header(head, length, "rostra-next:") : NULL;
+    if (!left || (one->joining && !next)) return -1;
     if (one->joining) one->next = atoi(next);
-    one->left = atol(size);
+    one->left = atol(left);
     one->state = BODY;
     return length;
 }
 
-static void readable(struct listener *one) {
-    ssize_t got = recv(one->fd, buffer, sizeof buffer, 0);
-    if (got <= 0) {
-        if (got < 0 && errno == EAGAIN) return;
-        lost++;
-        leave(one);
-        return;
-    }
-    bytes += got;
+static void received(struct listener *one, const char *data, long got) {
     long at = 0;
     if (one->state == HEAD) {
-        int before = one->head_len, room = HEAD_MOST - before;
-        int take = got < room ? got : room;
-        memcpy(one->head + before, buffer, take);
-        one->head_len += take;
-        int head = read_head(one);
-        if (head == 0) return;
-        if (head < 0) {
+        /* Nearly always the whole head is in what came; else it is put together. */
+        const char *head = data;
+        int before = one->head_len, size = got;
+        if (before) {
+            int room = HEAD_MOST - before, take = got < room ? got : room;
+            memcpy(one->head + before, data, take);
+            head = one->head, size = before + take;
+        }
+        int length = read_head(one, head, size);
+        if (length == 0) {
+            if (!before) memcpy(one->head, data, got);
+            one->head_len = size;
+            return;
+        }
+        if (length < 0) {
             if (last_status == 503 || last_status == 404) refused++, one->next = 0; else bad++;
             leave(one);
             return;
         }
-        at = head - before;
+        at = length - before;
     }
     if (one->state == FLOWING) {
         if (got > at) sound(one, now()), answers++;
@@ -218,6 +220,22 @@ static void readable(struct listener *one) {
     one->left -= got - at;
     if (one->left == 0) answered(one);
     else if (one->left < 0) bad++, leave(one);
+}
+
+/* Told once for all that has come (EPOLLET), so all of it is taken; ended: the end has come as well. */
+static void readable(struct listener *one, int ended) {
+    for (;;) {
+        ssize_t got = recv(one->fd, buffer, sizeof buffer, 0);
+        if (got <= 0) {
+            if (got < 0 && errno == EAGAIN) return;
+            lost++;
+            leave(one);
+            return;
+        }
+        bytes += got;
+        received(one, buffer, got);
+        if ((got < (ssize_t)sizeof buffer && !ended) || one->state == AWAY) return;
+    }
 }
 
 int main(int argc, char **argv) {
@@ -272,9 +290,9 @@ int main(int argc, char **argv) {
                 socklen_t size = sizeof wrong;
                 getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &wrong, &size);
                 if (wrong) cannot++, leave(one);
-                else watch(one, EPOLLIN, EPOLL_CTL_MOD), ask(one);
+                else watch(one, EPOLLIN | EPOLLRDHUP, EPOLL_CTL_MOD), ask(one);
             } else if (one->state != AWAY)
-                readable(one);
+                readable(one, events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
         }
     }
     int inside = 0;

@@ -131,7 +131,7 @@ def test_nobody_gets_an_answer_of_their_own(tmp_path: Path, path: str) -> None:
 
 
 def test_what_is_not_there_is_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 0.1)
+    monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 0.1)
 
     async def test(edge: Edge, broadcast: Broadcast) -> None:
         expected = {

@@ -98,7 +98,7 @@ def test_6_2_5_2_a_directive_that_makes_no_sense_is_400(tmp_path: Path, query: s
 def test_6_2_5_2_a_reload_blocked_too_long_is_503_and_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 0.2)
+    monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 0.2)
 
     async def test(player: Player) -> None:
         for path in ("live.m3u8?_HLS_msn=12&_HLS_part=4", "part/100.m4s"):

@@ -153,7 +153,7 @@ def test_a_newcomer_gets_init_and_newest_sound_in_one_answer(tmp_path: Path) -> 
 
 
 def test_before_live_sound_is_held_and_then_politely_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 0.2)
+    monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 0.2)
 
     async def test(world: World) -> None:
         await world.broadcast.schedule()

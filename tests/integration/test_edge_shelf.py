@@ -134,7 +134,7 @@ def test_a_timeline_nobody_asks_for_is_closed_and_opened_again(tmp_path: Path) -
 def test_a_timeline_where_everybody_has_waited_in_vain_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 0.05)
+    monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 0.05)
 
     async def test(world: World) -> None:
         await world.broadcast.schedule()

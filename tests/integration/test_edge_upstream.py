@@ -184,7 +184,7 @@ def test_what_is_cancelled_has_no_sound_here_either(tmp_path: Path) -> None:
 def test_when_upstream_dies_those_inside_stay_and_on_its_return_nothing_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 0.3)
+    monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 0.3)
 
     async def test(world: Chain) -> None:
         await world.broadcast.go_live()
@@ -197,7 +197,7 @@ def test_when_upstream_dies_those_inside_stay_and_on_its_return_nothing_is_missi
         assert (await world.get("hls/live.m3u8")).status == 200
         await world.broadcast.add(200)
         await world.return_()
-        monkeypatch.setattr("rostra.edge.channel.BLOCK_MOST_S", 12)
+        monkeypatch.setattr("rostra.edge.waiting.BLOCK_MOST_S", 12)
         await caught_up(world, 230)
         for number in (30, 31, 100, 229):
             assert (await world.get(f"opus/part/{number}.m4s")).body == payload(OPUS, number)

@@ -157,3 +157,12 @@ def test_udp_that_a_firewall_takes_is_a_failure(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(socket.socket, "sendto", sendto)
     found = findings(tmp_path, port=free_ports())["media udp"]
     assert found.result == "fail" and "127.0.0.1" in found.said and "firewall" in found.remedy
+
+
+def test_a_machine_without_the_kernels_ring_is_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: int) -> int:
+        raise PermissionError(1, "not allowed here")
+
+    monkeypatch.setattr("rostra.wire.fanout._system_call", forbidden)
+    found = next(one for one in doctor.examine(tmp_path) if one.what == "fan-out")
+    assert found.result == "ok" and "one system call for each listener" in found.said

@@ -21,6 +21,7 @@ from rostra.app.place import Place, Running, settings_of
 from rostra.kernel.errors import Fault, Unavailable
 from rostra.kernel.settings import ROLES, Settings
 from rostra.wire.client import Client, ClientLimits
+from rostra.wire.fanout import Ring, fanout
 
 _LIBRARIES = ("aiortc", "av", "fastapi", "jinja2", "numpy", "sqlalchemy", "uvicorn", "uvloop")
 _DEADLINE_S = 3.0
@@ -51,7 +52,7 @@ def examine(data: Path, *, host: str | None = None, port: int | None = None) -> 
     known = f"{place.settings_file}" if place.settings_file.exists() else "defaults; 'rostra serve' writes the file"
     findings += [Finding("settings", "ok", known), _links(settings), *_ports(settings, running)]
     findings += [*_media(settings), *_turn(settings)]
-    return [*findings, *_disk(data), *_clocks(), _file_limit(), *_roles(running, place.run)]
+    return [*findings, *_disk(data), *_clocks(), _file_limit(), _fanout(), *_roles(running, place.run)]
 
 
 def fit(findings: list[Finding]) -> bool:
@@ -93,6 +94,17 @@ def _libopus() -> Finding:
     except (ImportError, OSError, Fault) as wrong:
         return Finding("libopus", "fail", f"not found: {wrong}", "Install the av wheel again, or Debian's libopus0.")
     return Finding("libopus", "ok", version())
+
+
+def _fanout() -> Finding:
+    """A crowd is served without the kernel's ring too, so its absence is no fault."""
+    made = fanout()
+    made.close()
+    if isinstance(made, Ring):
+        return Finding("fan-out", "ok", "one system call writes to hundreds of listeners (io_uring)")
+    return Finding(
+        "fan-out", "ok", "one system call for each listener: this kernel, or the container, does not allow io_uring"
+    )
 
 
 def _programs() -> Finding:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from rostra.edge import answers
 from rostra.edge.count import Ears, Heard
+from rostra.edge.waiting import Waiting
 from rostra.kernel.ids import SpaceId
 from rostra.sound.hls import (
-    BLOCK_MOST_S,
     BLOCKING_PLAYLIST_MAX_AGE_S,
     MEDIA_MAX_AGE_S,
     MIME,
@@ -30,7 +30,7 @@ from rostra.sound.hls import (
 )
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Prepared, Request
-from rostra.wire.server import Exchange, Gathering, send_to_all
+from rostra.wire.server import Exchange, Gathering
 
 
 class Hot(dict[str, tuple[Prepared, Heard]]):
@@ -45,8 +45,6 @@ class Hot(dict[str, tuple[Prepared, Heard]]):
         self.coming: dict[str, tuple[Channel, Gathering]] = {}
 
 
-HELD_MOST = 50_000
-"""Requests waiting in one rendition of one Space; one more is answered 503."""
 RING_SEGMENTS = 6
 """How many segments of parts are kept as written answers; older ones are read from the record."""
 
@@ -58,6 +56,7 @@ class Channel:
     ring_most: how many parts are kept as written answers.
     in_vain: answers a request whose time is over.
     siblings: the other renditions of the same master.
+    waiting: who waits for what is to come.
     ended: no further part will come.
     step: how many parts of the record one part of this channel is.
     """
@@ -88,9 +87,7 @@ class Channel:
         self._ring: deque[tuple[int, bytes]] = deque()
         self.ring_most = RING_SEGMENTS * self._shape.parts_per_segment
         self._segments: deque[int] = deque()
-        self._for_part: dict[int, Gathering] = {}
-        self._for_list: dict[int, list[tuple[Exchange, bool, bool]]] = {}
-        self._for_more: dict[int, list[tuple[Exchange, Callable[[], None]]]] = {}
+        self.waiting = Waiting(self.ears.add, lambda exchange: self.in_vain(exchange))
         self._lists: dict[tuple[bool, bool, bool], Prepared] = {}
         self._replays: dict[bool, Prepared] = {}
         self._join: Prepared | None = None
@@ -117,9 +114,9 @@ class Channel:
 
     def wake(self) -> None:
         """Everything that came at once has been added: answer who waits for what is there now."""
-        self._wake()
+        self.waiting.wake(self.parts, self._list)
         if self._sister is not None:
-            self._sister._wake()
+            self._sister.wake()
 
     def recall(self, number: int, payload: bytes) -> None:
         """Keep a part of the newest ones as an answer. Used alone for those that were there before we followed."""
@@ -150,10 +147,8 @@ class Channel:
         if not self.parts:
             self.give_up(answers.NEVER_CAME)
             return
-        for waiting in self._for_part.values():
-            waiting.answer(answers.OVER)
-        self._for_part.clear()
-        self._wake(every=True)
+        self.waiting.no_part_comes(answers.OVER)
+        self.waiting.wake(None, self._list)
 
     def close(self) -> None:
         """Forget all answers. Nobody may be waiting."""
@@ -186,17 +181,8 @@ class Channel:
         return sister
 
     @property
-    def held(self) -> int:
-        """Requests waiting here, some of whose peers may have gone."""
-        return (
-            sum(len(one.exchanges) for one in self._for_part.values())
-            + sum(map(len, self._for_list.values()))
-            + sum(map(len, self._for_more.values()))
-        )
-
-    @property
     def held_in_all(self) -> int:
-        return self.held + (self._sister.held if self._sister is not None else 0)
+        return self.waiting.held + (self._sister.waiting.held if self._sister is not None else 0)
 
     @property
     def waited_for(self) -> bool:
@@ -291,53 +277,18 @@ class Channel:
 
     # Who waits.
 
-    def wait_for_part(self, number: int, exchange: Exchange) -> None:
-        self._waiting_for(number).join(exchange)
-
-    def wait_for_list(self, number: int, exchange: Exchange, skip: bool, zipped: bool) -> None:
-        self._for_list.setdefault(number, []).append((exchange, skip, zipped))
-        self._hold(exchange)
-
-    def wait_for_more(self, number: int, exchange: Exchange, again: Callable[[], None]) -> None:
-        """Call `again` when part `number` is there, or when no more will come."""
-        self._for_more.setdefault(number, []).append((exchange, again))
-        self._hold(exchange)
-
     def forget_the_gone(self) -> None:
         """Let go of requests that are over: whose peers have left, or which were answered when their time was."""
         if self._sister is not None:
             self._sister.forget_the_gone()
-        for waiting in self._for_part.values():
-            waiting.forget_the_gone()
-        for number, lists in self._for_list.items():
-            self._for_list[number] = [one for one in lists if not one[0].gone]
-        for number, others in self._for_more.items():
-            self._for_more[number] = [one for one in others if not one[0].gone]
+        self.waiting.forget_the_gone()
 
     def give_up(self, why: Prepared) -> None:
         """Answer all who wait with this."""
         if self._sister is not None:
             self._sister.give_up(why)
         self._await_nothing()
-        for waiting in self._for_part.values():
-            waiting.answer(why)
-        for lists in self._for_list.values():
-            send_to_all([one[0] for one in lists], why)
-        for others in self._for_more.values():
-            send_to_all([one[0] for one in others], why)
-        self._for_part, self._for_list, self._for_more = {}, {}, {}
-
-    def _waiting_for(self, number: int) -> Gathering:
-        waiting = self._for_part.get(number)
-        if waiting is None:
-            waiting = self._for_part[number] = Gathering(self.ears.add, self._too_long, BLOCK_MOST_S, HELD_MOST)
-        return waiting
-
-    def _hold(self, exchange: Exchange) -> None:
-        exchange.hold(BLOCK_MOST_S, self._too_long)
-
-    def _too_long(self, exchange: Exchange) -> None:
-        self.in_vain(exchange)
+        self.waiting.give_up(why)
 
     def _await_next(self) -> None:
         """The next few parts may be waited for without asking us."""
@@ -345,7 +296,7 @@ class Channel:
             for number in range(self.parts, self.parts + self.ahead):
                 path = self._path(self._folder, number)
                 if path not in self._coming:
-                    self._coming[path] = self, self._waiting_for(number)
+                    self._coming[path] = self, self.waiting.for_part(number)
 
     def _await_nothing(self) -> None:
         for number in range(self.parts, self.parts + self.ahead):
@@ -358,31 +309,14 @@ class Channel:
         self._changed()
         path = self._path(self._folder, number)
         self._coming.pop(path, None)
-        waiting = self._for_part.pop(number, None)
         self._await_next()
-        if waiting is not None:
-            self._waited_for |= bool(waiting.exchanges)
-            waiting.answer(self._hot[path][0])
+        self._waited_for |= self.waiting.part_came(number, self._hot[path][0])
 
     def _pair(self, number: int) -> bytes:
         """Wide part `number`, both halves of which are among the newest parts."""
         first, second = self.newest(2 * number), self.newest(2 * number + 1)
         assert first is not None and second is not None
         return first + second
-
-    def _wake(self, every: bool = False) -> None:
-        for number in [one for one in self._for_list if one < self.parts or every]:
-            waiting = self._for_list.pop(number)
-            alike: dict[tuple[bool, bool, bool], list[Exchange]] = {}
-            for exchange, skip, zipped in waiting:
-                # A playlist that was asked for by its plain address speaks of this moment, though it was waited for.
-                blocking = "_HLS_msn" in exchange.request.query
-                alike.setdefault((skip, zipped, blocking), []).append(exchange)
-            for (skip, zipped, blocking), exchanges in alike.items():
-                send_to_all(exchanges, self._list(skip, zipped, blocking))
-        for number in [one for one in self._for_more if one < self.parts or every]:
-            others = self._for_more.pop(number)
-            _call_all(others)
 
     def _list(self, skip: bool, zipped: bool, blocking: bool) -> Prepared:
         key = (skip, zipped, blocking)
@@ -426,12 +360,3 @@ class Channel:
 
 
 _DECISIONS_MOST = 1024
-_AT_A_TIME = 500
-
-
-def _call_all(others: list[tuple[Exchange, Callable[[], None]]], begin: int = 0) -> None:
-    for exchange, again in others[begin : begin + _AT_A_TIME]:
-        if not exchange.gone:
-            again()
-    if begin + _AT_A_TIME < len(others):
-        asyncio.get_running_loop().call_soon(_call_all, others, begin + _AT_A_TIME)

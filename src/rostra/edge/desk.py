@@ -6,7 +6,7 @@ from functools import cache, partial
 
 from rostra.edge import answers
 from rostra.edge.air import MP3, OPUS
-from rostra.edge.channel import HELD_MOST, Channel
+from rostra.edge.channel import Channel
 from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
 from rostra.edge.pressure import LOW_FROM, WIDE_FROM
@@ -14,6 +14,7 @@ from rostra.edge.route import Route, Thing, count_route, route
 from rostra.edge.shelf import Shelf
 from rostra.edge.status import Status
 from rostra.edge.streams import Streams
+from rostra.edge.waiting import HELD_MOST
 from rostra.edge.whole import Whole
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.kernel.ids import SpaceId
@@ -156,7 +157,7 @@ class Desk:
         elif number >= channel.parts + channel.ahead:
             exchange.send_prepared(answers.TOO_FAR)
         elif self._may_wait(exchange, channel):
-            channel.wait_for_part(number, exchange)
+            channel.waiting.for_part(number).join(exchange)
 
     def _segment(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         msn = wanted.number
@@ -172,7 +173,7 @@ class Desk:
         elif msn > channel.rendition.shape.segments_complete(channel.parts):
             exchange.send_prepared(answers.TOO_FAR)
         elif self._may_wait(exchange, channel):
-            channel.wait_for_more(numbers.stop - 1, exchange, partial(self._find, exchange, wanted))
+            channel.waiting.for_more(numbers.stop - 1, exchange, partial(self._find, exchange, wanted))
 
     def _stored(self, exchange: Exchange, follower: Follower, channel: Channel, etag: str, numbers: range) -> None:
         """Answer with these parts, from memory or from the record. They exist."""
@@ -216,7 +217,7 @@ class Desk:
             exchange.send_prepared(answer)
         elif self._may_wait(exchange, channel):
             number, skip, zipped = answer
-            channel.wait_for_list(number, exchange, skip, zipped)
+            channel.waiting.for_list(number, exchange, skip, zipped)
 
     def _replay(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
         answer = channel.replay(exchange.request)
@@ -277,7 +278,7 @@ class Desk:
         if channel.ended:
             exchange.send_prepared(follower.why_nothing())
         elif self._may_wait(exchange, channel):
-            channel.wait_for_more(number, exchange, partial(self._find, exchange, wanted))
+            channel.waiting.for_more(number, exchange, partial(self._find, exchange, wanted))
 
     async def _send_recording(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
         leave = follower.ears.replay.stay(connection_of(exchange))
@@ -304,9 +305,9 @@ class Desk:
 
     def _may_wait(self, exchange: Exchange, channel: Channel) -> bool:
         """Whether one more may wait; answered, when too many do."""
-        if channel.held >= HELD_MOST:
+        if channel.waiting.held >= HELD_MOST:
             channel.forget_the_gone()
-            if channel.held >= HELD_MOST:
+            if channel.waiting.held >= HELD_MOST:
                 self.crowded += 1
                 exchange.send_prepared(answers.CROWDED)
                 return False
