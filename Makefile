@@ -16,7 +16,7 @@ demo: .venv/ready           ## the same, with a demonstration Space on the air
 
 test: .venv/ready-dev       ## every test; T="tests/unit -k playlist" for some
 	@sh tools/test_tools.sh
-	$(BIN)/python -m pytest $(T)
+	@sh tools/test.sh $(T)
 
 bench: .venv/ready-dev      ## the figures that we publish, measured here
 	@sh tools/test_tools.sh bench

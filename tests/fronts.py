@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from certificates import make
+from rostra_process import free_ports
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -26,7 +27,7 @@ def nginx(place: Path, door: int, edge: int, *, keeps: bool = False) -> Iterator
     need("nginx")
     place.mkdir(parents=True, exist_ok=True)
     authority, chain, key = make(place)
-    port = free_port()
+    port = free_ports(1)
     cache = {"proxy_cache off;": "proxy_cache rostra;"} if keeps else {}
     text = _put(
         DEPLOY / "nginx" / "rostra.conf",
@@ -59,7 +60,7 @@ def varnish(place: Path, door: int, edge: int) -> Iterator[int]:
     """Gives its port."""
     need("varnishd")
     place.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = free_ports(1)
     text = _put(
         DEPLOY / "varnish" / "default.vcl",
         {'.port = "8000"': f'.port = "{door}"', '.port = "8001"': f'.port = "{edge}"'},
@@ -83,7 +84,7 @@ def haproxy(place: Path, door: int, edge: int) -> Iterator[tuple[int, Path]]:
     place.mkdir(parents=True, exist_ok=True)
     authority, chain, key = make(place)
     (place / "live.pem").write_text(chain.read_text() + key.read_text())
-    port = free_port()
+    port = free_ports(1)
     text = _put(
         DEPLOY / "haproxy" / "haproxy.cfg",
         {
@@ -97,11 +98,6 @@ def haproxy(place: Path, door: int, edge: int) -> Iterator[tuple[int, Path]]:
     (place / "haproxy.cfg").write_text(text)
     with _running(["/usr/sbin/haproxy", "-db", "-f", str(place / "haproxy.cfg")], port, place / "haproxy.log"):
         yield port, authority
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _put(file: Path, places: dict[str, str]) -> str:

@@ -24,7 +24,9 @@ from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.timeline.disk import DiskLibrary
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("the fronts are started from inside its loop")]
+pytestmark = [
+    pytest.mark.alone, pytest.mark.timeout(180), pytest.mark.may_block("the fronts are started from inside its loop"),
+]  # fmt: skip
 SECONDS = 5
 
 

@@ -44,9 +44,9 @@ def test_a_disk_that_fills_up_puts_nobody_out_and_loses_nothing(
         time.sleep(2)
         report = server.run("listen", space["page"], "--seconds", "4")
         assert report["gaps"] == 0
+        speaking.interrupt()
+        speaking.result()  # before the end, after which the command would find the stage closed and fail
         ended = server.run("space", "end", space["id"])
         proof = server.run("timeline", "verify", space["id"])
         assert proof["whole"] and proof["over"] and proof["filled_s"] == 0
         assert abs(proof["seconds"]["opus"] - ended["elapsed_s"]) < 2
-        speaking.interrupt()
-        speaking.result()

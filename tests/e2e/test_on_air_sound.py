@@ -12,7 +12,7 @@ from heard import dented_s, likeness, read_wav, silent_s
 from machine import kept_waiting_s
 from rostra_process import Command, Rostra
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 
 TEXT = (
     "The quick brown fox jumps over the lazy dog, while six sizzling sausages sit in the sunshine. "
@@ -42,6 +42,7 @@ class OnAir:
 
 @pytest.fixture(scope="module")
 def on_air(server: Rostra, speech: Path, eventually: Callable[..., Any]) -> OnAir:
+    """A minute of speech. Those who hear it live come first; it is over when the last of them wants the whole of it."""
     space = server.run("space", "create", "--title", "On the air", "--host-name", "Ada")
     speaking = server.begin(
         "speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop", "--seconds", "60"
@@ -52,6 +53,13 @@ def on_air(server: Rostra, speech: Path, eventually: Callable[..., Any]) -> OnAi
 
 def spoken_twice(speech: Path) -> np.ndarray:
     return np.tile(read_wav(speech), 3)
+
+
+def ffmpeg(address: str, to: Path, *more: str) -> None:
+    subprocess.run(
+        ["ffmpeg", "-v", "warning", "-y", "-i", address, *more, "-ac", "1", "-ar", "48000", "-c:a", "pcm_s16le", str(to)],
+        check=True, timeout=60,
+    )  # fmt: skip
 
 
 def test_a_listener_hears_what_was_spoken(on_air: OnAir, speech: Path, tmp_path: Path) -> None:
@@ -76,20 +84,44 @@ def test_an_hls_player_hears_what_was_spoken(on_air: OnAir, speech: Path, tmp_pa
     assert abs(level_db) < 1
 
 
-def test_ffmpeg_plays_the_playlist_live_and_the_recording_afterwards(
-    on_air: OnAir, speech: Path, tmp_path: Path
-) -> None:
-    live, whole = tmp_path / "live.wav", tmp_path / "whole.wav"
-    ffmpeg = ["ffmpeg", "-v", "warning", "-y", "-i"]
-    sound = ["-ac", "1", "-ar", "48000", "-c:a", "pcm_s16le"]
-    subprocess.run([*ffmpeg, on_air.space["hls"], "-t", "8", *sound, str(live)], check=True, timeout=60)
+def test_ffmpeg_plays_the_playlist_live(on_air: OnAir, speech: Path, tmp_path: Path) -> None:
+    live = tmp_path / "live.wav"
+    ffmpeg(on_air.space["hls"], live, "-t", "8")
     correlation, level_db, _ = likeness(spoken_twice(speech), read_wav(live))
     assert correlation > 0.9 and abs(level_db) < 1
 
+
+def test_a_speaker_with_a_wrong_token_or_no_stage_is_told_so_at_once(server: Rostra, speech: Path) -> None:
+    space = server.run("space", "create", "--title", "Closed", "--starts", "2030-01-01T20:00:00Z")
+    wrong = server.run("speak", space["whip"], "--token", "nonsense", "--file", str(speech), code=1, timeout_s=20)
+    assert "token" in wrong["error"]["message"]
+    early = server.run("speak", space["whip"], "--token", space["token"], "--file", str(speech), code=1, timeout_s=20)
+    assert "not open" in early["error"]["message"]
+    nowhere = space["whip"].replace(space["id"], "zzzzzzzzzz")
+    assert (
+        "no stage"
+        in server.run("speak", nowhere, "--token", "x", "--file", str(speech), code=1, timeout_s=20)["error"]["message"]
+    )
+
+
+def test_a_listener_in_front_of_the_open_green_room_hears_the_first_word(server: Rostra, speech: Path) -> None:
+    space = server.run("space", "create", "--title", "Soon")
+    server.run("space", "open", space["id"])
+    listening = server.begin("listen", space["page"], "--seconds", "5", "--timeout", "40")
+    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--seconds", "14")
+    report = listening.result(60)
+    assert report["gaps"] == 0 and report["seconds_heard"] >= 4.9
+    assert [one["state"] for one in report["states"]] == ["open", "live"]
+    assert report["latency_p95_ms"] <= 1500
+    speaking.result(60)
+
+
+def test_ffmpeg_plays_the_recording_afterwards(on_air: OnAir, speech: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.wav"
     assert on_air.speaking.result(90)["seconds_sent"] >= 59
     assert on_air.server.run("space", "end", on_air.space["id"])["state"] == "ended"
     for address in (on_air.space["recording"], on_air.space["replay"], on_air.space["hls"]):
-        subprocess.run([*ffmpeg, address, *sound, str(whole)], check=True, timeout=60)
+        ffmpeg(address, whole)
         recorded = read_wav(whole)
         correlation, level_db, _ = likeness(recorded, read_wav(speech))
         assert correlation > 0.9 and abs(level_db) < 1, address
@@ -141,28 +173,3 @@ def test_a_steady_tone_comes_through_without_a_hole(
     assert report["gap_s"] <= stage_waited_s + edge_waited_s + listener_waited_s, report
     assert report["broken_packets"] == 0 and report["reconnects"] == 0
     assert silent_s(read_wav(heard)) <= report["gap_s"] + excused_s, report
-
-
-def test_a_speaker_with_a_wrong_token_or_no_stage_is_told_so_at_once(server: Rostra, speech: Path) -> None:
-    space = server.run("space", "create", "--title", "Closed", "--starts", "2030-01-01T20:00:00Z")
-    wrong = server.run("speak", space["whip"], "--token", "nonsense", "--file", str(speech), code=1, timeout_s=20)
-    assert "token" in wrong["error"]["message"]
-    early = server.run("speak", space["whip"], "--token", space["token"], "--file", str(speech), code=1, timeout_s=20)
-    assert "not open" in early["error"]["message"]
-    nowhere = space["whip"].replace(space["id"], "zzzzzzzzzz")
-    assert (
-        "no stage"
-        in server.run("speak", nowhere, "--token", "x", "--file", str(speech), code=1, timeout_s=20)["error"]["message"]
-    )
-
-
-def test_a_listener_in_front_of_the_open_green_room_hears_the_first_word(server: Rostra, speech: Path) -> None:
-    space = server.run("space", "create", "--title", "Soon")
-    server.run("space", "open", space["id"])
-    listening = server.begin("listen", space["page"], "--seconds", "5", "--timeout", "40")
-    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--seconds", "14")
-    report = listening.result(60)
-    assert report["gaps"] == 0 and report["seconds_heard"] >= 4.9
-    assert [one["state"] for one in report["states"]] == ["open", "live"]
-    assert report["latency_p95_ms"] <= 1500
-    speaking.result(60)

@@ -49,6 +49,12 @@ def is_for_everyone(page: Page, what: str) -> None:
         assert wrong == [], (what, scheme, wrong)
 
 
+def unfold(page: Page) -> None:
+    """Opens what is folded and can be seen now: a page that goes on may show one more in the middle of this."""
+    for fold in page.locator("summary:visible").element_handles():
+        fold.click()
+
+
 def test_the_judge_finds_what_is_wrong(server: Rostra, page: Page) -> None:
     page.goto(server.door + "/sign-in")
     page.evaluate("document.querySelector('h1').style.color = '#ccc'; document.querySelector('h1').hidden = false")
@@ -89,8 +95,7 @@ def test_a_space_open_live_in_a_break_and_ended(server: Rostra, page: Page, even
     eventually(lambda: server.state(space["id"])["state"] == "live")
     page.reload()
     eventually(lambda: page.evaluate("Boolean(window.rostra && rostra.position() > 0)"))
-    for fold in page.locator("summary:visible").all():
-        fold.click()
+    unfold(page)
     is_for_everyone(page, "live")
     page.keyboard.press("k")
     is_for_everyone(page, "paused")
@@ -103,8 +108,7 @@ def test_a_space_open_live_in_a_break_and_ended(server: Rostra, page: Page, even
     server.run("space", "end", space["id"])
     page.reload()
     expect(page.locator("#turns")).to_be_visible()
-    for fold in page.locator("summary:visible").all():
-        fold.click()
+    unfold(page)
     is_for_everyone(page, "ended")
 
 

@@ -10,7 +10,9 @@ from heard import Caught, caught, decoded, delays_s, longest_silence_s, pieces, 
 from people import browsers, go_live, go_on_stage, make_speech, tapped_page
 from rostra_process import Rostra
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.may_block("Playwright's loop rests while the browser plays")]
+pytestmark = [
+    pytest.mark.alone, pytest.mark.timeout(180), pytest.mark.may_block("Playwright's loop rests while the browser plays"),
+]  # fmt: skip
 
 SETTLE_S = 16
 

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ from rostra_process import Rostra
 pytestmark = pytest.mark.timeout(180)
 
 LISTENED_S = 9
+CASES = {
+    "streams": (("live.mp3", "live.opus"), 3),
+    "hls": (("hls/index.m3u8",), 13),  # most players of HLS begin three segments back
+}
+"""What is played, and how long after the beginning."""
 
 
 def players(address: str, folder: Path) -> dict[str, tuple[list[str], Path]]:
@@ -44,20 +51,28 @@ def players(address: str, folder: Path) -> dict[str, tuple[list[str], Path]]:
     return {name: (command, wav[name]) for name, command in commands.items()}
 
 
-@pytest.mark.parametrize(
-    ("kinds", "after_s"),
-    [(("live.mp3", "live.opus"), 3), (("hls/index.m3u8",), 13)],  # most players of HLS begin three segments back
-    ids=["streams", "hls"],
-)
+@pytest.fixture(scope="module")
+def on_air(server: Rostra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+    """A Space for each case, begun together: what the second case has to wait for passes while the first is judged."""
+    speech = make_speech(tmp_path_factory.mktemp("speech") / "speech.wav")
+    spaces = {case: server.run("space", "create", "--title", "For radios", "--host-name", "Ada") for case in CASES}
+    speaking = [
+        server.begin("speak", one["whip"], "--token", one["token"], "--file", str(speech), "--loop")
+        for one in spaces.values()
+    ]
+    yield spaces
+    for command in speaking:
+        command.interrupt()
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_players_hear_what_is_on_the_record_and_stop_with_it(
-    server: Rostra, tmp_path: Path, eventually: Callable[..., Any], kinds: tuple[str, ...], after_s: float
+    server: Rostra, on_air: dict[str, dict[str, Any]], tmp_path: Path, eventually: Callable[..., Any], case: str
 ) -> None:
     tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:2]:
+    for folder in takewhile(lambda one: not one.stat().st_mode & stat.S_IXOTH, tmp_path.parents):
         folder.chmod(0o755)
-    speech = make_speech(tmp_path / "speech.wav")
-    space = server.run("space", "create", "--title", "For radios", "--host-name", "Ada")
-    speaking = server.begin("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
+    space, (kinds, after_s) = on_air[case], CASES[case]
     eventually(lambda: (server.state(space["id"])["elapsed_s"] or 0) > after_s, 40)
     playing = {}
     for kind in kinds:
@@ -77,7 +92,6 @@ def test_players_hear_what_is_on_the_record_and_stop_with_it(
     finally:
         for process, _, _ in playing.values():
             process.kill()
-        speaking.interrupt()
     record = tmp_path / "record.wav"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", space["replay"], "-ac", "1", "-ar", "48000", str(record)],

@@ -37,7 +37,7 @@ const tell = {
     level = said.level;
     if (!sound.live) return show(); // what was true then; what is true now comes from the door
     more?.heard(level);
-    if (said.state !== space.state || said.seq !== space.seq) {
+    if (said.seq > space.seq) {
       const soon = said.state !== space.state;
       space = { ...space, state: said.state, count: said.count };
       refresh(soon ? 0 : 5e3);
@@ -235,9 +235,10 @@ function take(said) {
   const was = space.state;
   space = said;
   if (space.elapsed_s && !(begun && parts)) sound.know(Math.floor(space.elapsed_s / PART_S));
-  if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => more?.levels());
+  if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => (more ? more.levels() : loadMore()));
   const late = Date.parse(space.starts ?? "") - now() > 6e4;
-  if (begun && (space.state === "cancelled" || (before() && late))) {
+  const missed = over() && parts && !sound.started; // it ended as we came
+  if (begun && (space.state === "cancelled" || (before() && late) || missed)) {
     begun = false;
     sound.stop();
   }

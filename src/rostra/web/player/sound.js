@@ -222,7 +222,7 @@ export class Sound {
           return { bytes, headers };
         }
         if (headers.has("Rostra-Ended") && run === this.run) {
-          this.parts ??= this.next;
+          if (!path.startsWith("join")) this.parts ??= this.next;
           this.tell.over();
           return null;
         }
