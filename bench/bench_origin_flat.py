@@ -1,12 +1,12 @@
 """What the edge at the record has to do while 10, 1,000 and 10,000 listeners sit behind two edges that follow it.
 
-    python bench/bench_origin_flat.py [--listeners 10,1000,10000] [--seconds 30] [--quick]
+    python bench/bench_origin_flat.py [--listeners 10,1000,10000] [--rounds 3] [--seconds 30] [--quick]
 
 The origin alone runs on one core; the two edges (`rostra edge --upstream`), the feed and the crowd share the others. Requests are
 those the origin answered while all listeners were there; its parts meanwhile say how many there must be: one for each part, each
 rendition and each edge, and a count of listeners from each edge every two seconds.
 
-The machine's cores share caches and power, so work costs more processor time while the others are busy, whatever the work is. Therefore
+The machine's cores share caches and power, so work can cost more processor time while the others are busy, whatever the work is. Therefore
 the fewest listeners are measured once more, while as many as the most listen to a house of their own on the other cores: what the
 origin uses more with the most listeners than in that step is what its own listeners cost it.
 """
@@ -39,6 +39,7 @@ RENDITIONS = ("opus", "hls", "low")
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--listeners")
+    asked.add_argument("--rounds", type=int)
     asked.add_argument("--seconds", type=float)
     asked.add_argument("--quick", action="store_true")
     chosen = asked.parse_args()
@@ -50,10 +51,12 @@ def main() -> None:
         program = built("crowd.c", folder)
         house = stack.enter_context(House(PORT))
         edges = [stack.enter_context(_edge(house, folder / f"edge-{at}", PORT + 10 + at)) for at in range(EDGES)]
-        rows = [_measure(program, house, edges, listeners, seconds) for listeners in steps]
-        with _busy_elsewhere(program, steps[-1], seconds) as busy:
-            beside = _measure(program, house, edges, steps[0], seconds)
+        rounds = range(chosen.rounds or (1 if chosen.quick else 3))
+        runs = [[_measure(program, house, edges, listeners, seconds) for listeners in steps] for _ in rounds]
+        with _busy_elsewhere(program, steps[-1], seconds * len(rounds)) as busy:
+            beside = _middle([_measure(program, house, edges, steps[0], seconds) for _ in rounds])
             beside["elsewhere"] = busy
+    rows = [_middle(list(step)) for step in zip(*runs, strict=True)]
     void = [one for row in (*rows, beside) for one in row.pop("void")]
     print(
         json.dumps(
@@ -66,6 +69,13 @@ def main() -> None:
             }
         )
     )  # fmt: skip
+
+
+def _middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run with the median processor time, and how far the others were from it."""
+    runs = sorted(runs, key=lambda run: float(run["origin_core_percent"]))
+    spread = {"origin_core_least": runs[0]["origin_core_percent"], "origin_core_most": runs[-1]["origin_core_percent"]}
+    return {**runs[len(runs) // 2], **spread, "void": [one for run in runs for one in run["void"]]}
 
 
 def _measure(program: Path, house: House, edges: Sequence[int], listeners: int, seconds: float) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def _busy_elsewhere(program: Path, listeners: int, seconds: float) -> Iterator[i
             pin(pid, LOAD_CORE)
         crowd = subprocess.Popen(
             ["taskset", "-c", _others(), str(program), "parts", "127.0.0.1", str(PORT + 41), f"/s/{SPACE}/opus", str(listeners),
-             str(max(1.0, listeners / 1500)), str(seconds + 60), "500"],
+             str(max(1.0, listeners / 1500)), str(seconds + 120), "500"],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
