@@ -2,8 +2,8 @@
 
     python bench/soak_players.py [--seconds 600] [--keep]
 
-hls.js in Chromium (low latency), ffmpeg and GStreamer take the AAC master; what the last two decode is looked through for gaps. A
-steady tone with noise is spoken, so that any silence is a fault. One JSON line; `--keep` adds it to bench/results.
+hls.js in Chromium (low latency), ffmpeg and GStreamer take the AAC master, further ffmpegs the low rate and the wide parts; what they
+decode is looked through for gaps. A steady tone with noise is spoken, so that any silence is a fault. One JSON line; `--keep` adds it to bench/results.
 """
 
 import argparse
@@ -39,7 +39,8 @@ def main() -> int:
     print(json.dumps(row))
     if args.keep:
         with (Path(__file__).parent / "results" / "players.jsonl").open("a") as results:
-            results.write(json.dumps(row) + "\n")
+            about = {"bench": "soak_players", "at": time.strftime("%FT%TZ", time.gmtime())}
+            results.write(json.dumps({**about, **row}) + "\n")
     return 0 if row["complaints"] == 0 else 1
 
 
@@ -55,18 +56,25 @@ def soak(place: Path, seconds: float, port: int) -> dict[str, Any]:
         while (server.state(space["id"])["elapsed_s"] or 0) < _SETTLED_S:
             time.sleep(0.2)
         check = server.begin("check-hls", space["hls"], "--seconds", str(seconds))
-        ffmpeg = _Sound("ffmpeg", place, [
-            "ffmpeg", "-nostdin", "-loglevel", "warning", "-i", space["hls"], "-t", str(seconds), "-ac", "1", "-ar", "48000",
-            "-f", "s16le", "-y", str(place / "ffmpeg.raw"),
-        ])  # fmt: skip
-        gstreamer = _Sound("gstreamer", place, [
+        heard = {
+            name: _Sound(name, place, [
+                "ffmpeg", "-nostdin", "-loglevel", "warning", "-i", url, "-t", str(seconds), "-ac", "1", "-ar", "48000",
+                "-f", "s16le", "-y", str(place / f"{name}.raw"),
+            ])
+            for name, url in (
+                ("ffmpeg", space["hls"]),
+                ("ffmpeg_low", space["hls"].replace("/hls/index", "/low/live")),
+                ("ffmpeg_wide", space["hls"].replace("/index", "/wide")),
+            )
+        }  # fmt: skip
+        heard["gstreamer"] = _Sound("gstreamer", place, [
             "gst-launch-1.0", "-q", "uridecodebin", f"uri={space['hls']}", "!", "audioconvert", "!", "audioresample", "!",
             "audio/x-raw,format=S16LE,rate=48000,channels=1", "!", "filesink", "sync=true",
             f"location={place / 'gstreamer.raw'}",
         ])  # fmt: skip
         row: dict[str, Any] = {"seconds": seconds, "hls_js": _hls_js(space["hls"], seconds)}
         report = check.result(timeout_s=60)
-        row["ffmpeg"], row["gstreamer"] = ffmpeg.end(seconds), gstreamer.end(seconds)
+        row |= {name: sound.end(seconds) for name, sound in heard.items()}
         speaking.interrupt()
         row["spoken"] = speaking.result()
         row["filled_s"] = server.run("timeline", "verify", space["id"])["filled_s"]
@@ -80,7 +88,7 @@ def soak(place: Path, seconds: float, port: int) -> dict[str, Any]:
         # What the speaker itself left out, because the machine held it up, is no fault of those who heard nothing.
         + sum(
             len(row[one]["said"]) + (row[one]["longest_silence_s"] > 0.05 + row["spoken"]["seconds_missed"])
-            for one in ("ffmpeg", "gstreamer")
+            for one in heard
         )
     )  # fmt: skip
     return row
