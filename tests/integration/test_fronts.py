@@ -5,8 +5,10 @@ import ssl
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fronts
 import pytest
@@ -38,19 +40,23 @@ class Front:
 Test = Callable[[Broadcast, Edge, Front], Awaitable[None]]
 
 
-def run(tmp_path: Path, start: Callable[..., object], test: Test) -> None:
+def run(tmp_path: Path, start: Callable[..., AbstractContextManager[Any]], test: Test) -> None:
     async def main() -> None:
         broadcast = Broadcast(tmp_path / "data", "off")
         edge = await origin(tmp_path / "data")
+        running = ExitStack()
         try:
-            with start(tmp_path / "front", edge.port, edge.port) as started:  # type: ignore[attr-defined]
-                port, authority = started if isinstance(started, tuple) else (started, None)
-                front = Front(port, authority)
-                await broadcast.go_live()
-                await broadcast.add(30)
-                await test(broadcast, edge, front)
-                await front.client.close()
+            # Varnish compiles its configuration; the loop shall not stand meanwhile.
+            begun = start(tmp_path / "front", edge.port, edge.port)
+            started = await asyncio.to_thread(running.enter_context, begun)
+            port, authority = started if isinstance(started, tuple) else (started, None)
+            front = Front(port, authority)
+            await broadcast.go_live()
+            await broadcast.add(30)
+            await test(broadcast, edge, front)
+            await front.client.close()
         finally:
+            await asyncio.to_thread(running.close)
             await edge.role.stop(0.5)
             await broadcast.close()
 
@@ -162,7 +168,7 @@ def test_nginx_adds_nothing_to_the_wait_and_keeps_what_never_changes(tmp_path: P
 
 
 @pytest.mark.parametrize("start", [fronts.nginx, fronts.haproxy])
-def test_listeners_behind_a_front_are_counted_each_as_one(tmp_path: Path, start: Callable[..., object]) -> None:
+def test_listeners_behind_a_front_are_counted_each_as_one(tmp_path: Path, start: Callable[..., AbstractContextManager[Any]]) -> None:
     """Of each kind eight at addresses of their own; one of them claims to be many."""
 
     async def test(broadcast: Broadcast, edge: Edge, front: Front) -> None:
@@ -212,7 +218,7 @@ def test_haproxy_passes_everything_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [fronts.nginx, fronts.haproxy])
-def test_a_front_offers_http_2_to_players(tmp_path: Path, start: Callable[..., object]) -> None:
+def test_a_front_offers_http_2_to_players(tmp_path: Path, start: Callable[..., AbstractContextManager[Any]]) -> None:
     async def test(broadcast: Broadcast, edge: Edge, front: Front) -> None:
         fronts.need("curl")
         url = f"https://localhost:{front.port}/s/{SPACE}/hls/live.m3u8"
