@@ -62,9 +62,6 @@ def main() -> None:
         json.dumps(
             {
                 "quick": chosen.quick, "edges": EDGES, "seconds": seconds,
-                "requests_spread_percent": _spread([row["requests_per_s"] for row in rows]),
-                "processor_spread_percent": _spread([row["origin_core_percent"] for row in rows]),
-                "processor_over_busy_percent": _spread([beside["origin_core_percent"], rows[-1]["origin_core_percent"]]),
                 "steps": rows, "beside": beside, "void": void,
             }
         )
@@ -197,11 +194,6 @@ def _parts() -> dict[str, int]:
         assert hint is not None
         found[name] = int(hint[1])
     return found
-
-
-def _spread(values: Sequence[float]) -> float:
-    """How far the farthest is from the first, in percent of it."""
-    return round(100 * max(abs(one - values[0]) for one in values) / values[0], 1)
 
 
 def _others() -> str:
