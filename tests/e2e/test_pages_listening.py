@@ -1,10 +1,12 @@
 """The page of a Space in a real Chromium: before, during and after, and when things break."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -445,6 +447,56 @@ def test_who_slept_long_joins_at_the_newest_and_does_not_fetch_what_was_missed(
     assert player(page, "live") and page.inner_text("#caption") == "You hear it live"
     joined = next(i for i, url in enumerate(asked) if "/join.mp4" in url)
     assert joined <= 2, asked
+
+
+@contextmanager
+def cut_off(page: Page) -> Iterator[None]:
+    """The page goes on, and reaches nobody."""
+    page.context.set_offline(True)
+    try:
+        yield
+    finally:
+        page.context.set_offline(False)
+
+
+@contextmanager
+def asleep(page: Page) -> Iterator[None]:
+    """The whole browser stands still, as when the machine is suspended."""
+    assert page.context.browser is not None
+    processes = page.context.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    for one in processes:
+        os.kill(one["id"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in processes:
+            os.kill(one["id"], signal.SIGCONT)
+
+
+@pytest.mark.parametrize("away", [cut_off, asleep])
+def test_who_was_away_past_the_end_goes_on_where_the_ear_was(
+    own_on_air: dict[str, Any],
+    page: Page,
+    server: Rostra,
+    eventually: Eventually,
+    away: Callable[[Page], AbstractContextManager[None]],
+) -> None:
+    page.goto(own_on_air["page"])
+    hears(page)
+    stopped = player(page, "position()")
+    with away(page):
+        eventually(lambda: server.state(own_on_air["id"])["elapsed_s"] > stopped + 18, 40)
+        server.run("space", "end", own_on_air["id"])
+    page.locator("#lamp", has_text="Ended").wait_for(timeout=20_000)
+    page.locator("#words", has_text="This is the whole of it.").wait_for(timeout=5000)
+    until(page, f"rostra.position() > {stopped} + 2.5", 10)
+    assert player(page, "position()") < stopped + 8, "nothing was left out"
+    assert page.inner_text("#caption") == "Playing the recording"
+    page.wait_for_selector("#turns", timeout=5000)
+    whole = player(page, "parts") * 0.5
+    assert whole > stopped + 16
+    seek(page, whole - 2)
+    page.get_by_text("That was all of it.").wait_for(timeout=10_000)
 
 
 def test_sound_goes_on_where_nothing_may_say_that_we_are_here(on_air: dict[str, Any], page: Page) -> None:

@@ -98,7 +98,8 @@ export class Sound {
     const run = this.start();
     const asked = Date.now();
     const answer = await this.ask("join.mp4" + this.sid, run);
-    if (!answer) return;
+    // It ended while we were away: there is no newest part any more, but all that was missed is on the record.
+    if (!answer) return run === this.run && this.started ? this.seek(this.audio.currentTime) : undefined;
     const first = Number(answer.headers.get("Rostra-Part")) || 0;
     this.step = Number(answer.headers.get("Rostra-Step")) || 1;
     this.next = Number(answer.headers.get("Rostra-Next")) || first + 2;
