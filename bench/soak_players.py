@@ -68,7 +68,7 @@ def soak(place: Path, seconds: float, port: int) -> dict[str, Any]:
             )
         }  # fmt: skip
         heard["gstreamer"] = _Sound("gstreamer", place, [
-            "gst-launch-1.0", "-q", "uridecodebin", f"uri={space['hls']}", "!", "audioconvert", "!", "audioresample", "!",
+            "gst-launch-1.0", "-q", "uridecodebin3", f"uri={space['hls']}", "!", "audioconvert", "!", "audioresample", "!",
             "audio/x-raw,format=S16LE,rate=48000,channels=1", "!", "filesink", "sync=true",
             f"location={place / 'gstreamer.raw'}",
         ])  # fmt: skip
