@@ -22,7 +22,7 @@ bench: .venv/ready-dev      ## the figures that we publish, measured here
 	@sh tools/test_tools.sh bench
 	$(BIN)/python -m bench
 
-bench-edge: .venv/ready-dev ## the edge beside its rivals, on a quiet machine: 25 minutes, and docs/figures-edge.md
+bench-edge: .venv/ready-dev ## the edge beside its rivals, on a quiet machine: half an hour, and docs/figures-edge.md
 	@sh tools/test_tools.sh bench
 	$(BIN)/python -m bench edge_stream edge_parts edge_objects edge_flash edge_three edge_growth origin_flat
 	$(BIN)/python bench/figures.py
