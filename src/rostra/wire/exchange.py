@@ -227,7 +227,7 @@ class Stream:
 
     @property
     def file(self) -> int:
-        """The socket's descriptor, for `os.write` while the peer is not behind; -1 where only what `straight` gave will do (TLS).
+        """The socket's descriptor, for wire.fanout while the peer is not behind; -1 where only what `straight` gave will do (TLS).
 
         Valid until the watcher is told that it is gone, or `close` is called.
         """
