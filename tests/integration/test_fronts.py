@@ -168,7 +168,9 @@ def test_nginx_adds_nothing_to_the_wait_and_keeps_what_never_changes(tmp_path: P
 
 
 @pytest.mark.parametrize("start", [fronts.nginx, fronts.haproxy])
-def test_listeners_behind_a_front_are_counted_each_as_one(tmp_path: Path, start: Callable[..., AbstractContextManager[Any]]) -> None:
+def test_listeners_behind_a_front_are_counted_each_as_one(
+    tmp_path: Path, start: Callable[..., AbstractContextManager[Any]]
+) -> None:
     """Of each kind eight at addresses of their own; one of them claims to be many."""
 
     async def test(broadcast: Broadcast, edge: Edge, front: Front) -> None:
