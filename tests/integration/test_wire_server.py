@@ -74,6 +74,10 @@ def handler(bench: Bench, slow: Handler) -> Handler:
                 exchange.on_gone(lambda: bench.left.append(exchange.request.path))
             case "/silent":
                 bench.kept.append(exchange)
+            case "/trap":
+                bench.kept.append(exchange)
+                exchange.hold(0.3, _fail)
+                exchange.on_drain(lambda: _fail(exchange))
             case "/stream":
                 stream = exchange.stream(b"HTTP/1.1 200 OK\r\n\r\n")
                 stream.on_gone(lambda: bench.left.append("stream"))
@@ -84,6 +88,10 @@ def handler(bench: Bench, slow: Handler) -> Handler:
                 slow(exchange)
 
     return handle
+
+
+def _fail(_: Exchange) -> None:
+    raise RuntimeError("a fault of ours")
 
 
 async def answers(request: Request) -> Response:
@@ -613,3 +621,32 @@ def test_thousands_of_different_requests_leave_nothing_behind() -> None:
         writer.close()
 
     run(test)
+
+
+
+def test_a_callback_that_fails_takes_neither_the_sweep_nor_the_drain_with_it() -> None:
+    async def test(bench: Bench) -> None:
+        links = [await bench.connect() for _ in range(20)]  # some in each slice of the sweep
+        for _, writer in links:
+            writer.write(GET % b"/trap")
+        await bench.until(lambda: len(bench.kept) == 20)
+        reader, writer = await bench.connect()
+        writer.write(GET % b"/hello")
+        await head_and_body(reader)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""  # idle for too long, which somebody noticed
+            for trapped, _ in links:
+                assert await trapped.read() == b""
+        assert bench.counters.faults == 20
+        again = [await bench.connect() for _ in range(3)]
+        for _, one in again:
+            one.write(GET % b"/trap")
+        await bench.until(lambda: len(bench.kept) == 23)
+        await bench.server.drain(2)
+        for trapped, _ in again:
+            assert await trapped.read() == b""
+        assert bench.counters.faults == 23
+        for _, one in (*links, *again, (reader, writer)):
+            one.close()
+
+    run(test, replace(QUICK, answer_deadline_s=60))

@@ -99,7 +99,7 @@ class Server:
             server.close()
         end = self.loop.time() + deadline_s
         for connection in self._connections():
-            connection.drain()
+            self._border(connection, connection.drain)
         if any(self._slices):
             self._empty = self.loop.create_future()
             await asyncio.wait([self._empty], timeout=max(0.0, end - self.loop.time()))
@@ -175,17 +175,25 @@ class Server:
             self.known.clear()
         self.known[data] = request
 
-    def fault(self, error: BaseException, request: Request) -> None:
-        """A handler failed: count and log it."""
+    def fault(self, error: BaseException, request: Request | None = None) -> None:
+        """A handler failed, or what it wanted to be called back for: count and log it."""
         self.counters.faults += 1
         if self._log is not None:
-            self._log.error("a handler failed", trace=error, method=request.method)
+            self._log.error("a handler failed", trace=error, method=request.method if request is not None else "")
 
     async def _renew(self, secure: Certificate) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if secure.renewed() and self._log is not None:
                 self._log.info("a renewed certificate is in use")
+
+    def _border(self, connection: Connection, step: Callable[[], None]) -> None:
+        """What a handler does in a callback must not cost others their deadlines."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the border of one connection
+            self.fault(error)
+            connection.abort()
 
     def _connections(self) -> list[Connection]:
         return [connection for part in self._slices for connection in part]
@@ -206,7 +214,7 @@ class Server:
         self._slice = (self._slice + 1) % _SLICES
         now = self.now
         for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
-            connection.overdue()
+            self._border(connection, connection.overdue)
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
 
 
