@@ -650,3 +650,19 @@ def test_a_callback_that_fails_takes_neither_the_sweep_nor_the_drain_with_it() -
             one.close()
 
     run(test, replace(QUICK, answer_deadline_s=60))
+
+
+
+def test_who_is_being_told_that_we_are_full_holds_nobodys_place() -> None:
+    async def test(bench: Bench) -> None:
+        inside = await bench.connect()
+        await bench.until(lambda: bench.counters.open == 1)
+        knocking = [await bench.connect() for _ in range(3)]
+        await bench.until(lambda: bench.server.refusing == 3)
+        inside[1].close()
+        await bench.until(lambda: bench.counters.open == 3)
+        assert (await bench.ask(b"GET /hello HTTP/1.0\r\n\r\n")).endswith(b"hello")
+        for _, writer in knocking:
+            writer.close()
+
+    run(test, Limits(connections=1))

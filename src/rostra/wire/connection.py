@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
             self.file = self._transport.get_extra_info("socket").fileno()
         if server.draining:
             self._transport.close()
-        elif server.counters.open > server.connections_most:
+        elif server.counters.open - server.refusing > server.connections_most:
             self._turn_away()
         else:
             # Who says nothing shall not hold a seat that others could have; who has asked before may pause for longer.
