@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -666,3 +667,37 @@ def test_who_is_being_told_that_we_are_full_holds_nobodys_place() -> None:
             writer.close()
 
     run(test, Limits(connections=1))
+
+
+
+def test_pieces_for_a_peer_that_has_just_left_are_closed() -> None:
+    class Pieces:
+        closed = False
+
+        def __aiter__(self) -> "Pieces":
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise StopAsyncIteration
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    async def test(bench: Bench) -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        _, writer = await bench.connect()
+        writer.write(GET % b"/silent")
+        await bench.until(lambda: bench.kept)
+        pieces = Pieces()
+        assert bench.kept[0].connection is not None
+        bench.kept[0].connection.abort()
+        bench.kept[0].send_response(Response(200, [], pieces))
+        await bench.until(lambda: not bench.counters.open)
+        await asyncio.sleep(0.01)
+        gc.collect()
+        assert pieces.closed
+        assert not faults
+        writer.close()
+
+    run(test)

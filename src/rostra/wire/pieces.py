@@ -24,6 +24,10 @@ async def send_pieces(exchange: Exchange, response: Response, owner: Owner) -> N
     """
     request = exchange.request
     body = cast(AsyncIterator[bytes], response.body)
+    if exchange.gone:
+        # The peer left before this began.
+        await _close(body)
+        return
     counted = any(name.lower() == "content-length" for name, _ in response.headers)
     chunked = not counted and request.version >= 11
     head = encode(response, keep_alive=True, head_only=True, date=owner.date, chunked=chunked)
