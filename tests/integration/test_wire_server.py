@@ -701,3 +701,23 @@ def test_pieces_for_a_peer_that_has_just_left_are_closed() -> None:
         writer.close()
 
     run(test)
+
+
+
+def test_what_begins_to_wait_or_to_stream_while_the_server_drains_does_not_hold_it_up() -> None:
+    async def test(bench: Bench) -> None:
+        streaming = asyncio.create_task(bench.ask(GET % b"/silent"))
+        holding = asyncio.create_task(bench.ask(GET % b"/silent"))
+        await bench.until(lambda: len(bench.kept) == 2)
+        began = asyncio.get_running_loop().time()
+        draining = asyncio.create_task(bench.server.drain(10))
+        await asyncio.sleep(0.02)
+        bench.kept[0].send_response(Response(200, [], _pieces(10**9, 0.02), endless=True))
+        bench.kept[1].hold(60)
+        await draining
+        assert asyncio.get_running_loop().time() - began < 2
+        got = await asyncio.gather(streaming, holding)
+        assert sorted(whole[9:12] for whole in got) == [b"200", b"503"]
+        assert next(whole for whole in got if b" 200 " in whole).endswith(b"\r\n0\r\n\r\n")
+
+    run(test, Limits())

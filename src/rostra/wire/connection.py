@@ -261,7 +261,8 @@ class Connection(asyncio.Protocol):
             self._end()
 
     def drain(self) -> None:
-        """The server stops: who waits is answered, who is idle is closed, what runs may end."""
+        """The server stops: who waits is answered, who is idle is closed, what runs may end. Called until this is closed."""
+        ended = self._closing
         self._closing = True
         self.calm = False
         if self.exchange is not None:
@@ -270,7 +271,7 @@ class Connection(asyncio.Protocol):
                 self.exchange.expire(self.server.canned.stopping, draining=True)
         elif self._stream is not None:
             self._stream.drain()
-        elif not self._lingering:
+        elif not self._lingering and not ended:
             self._end()
 
     # One request after the other, the long way.

@@ -305,11 +305,12 @@ class Stream:
             self._on_gone()
 
     def drain(self) -> None:
-        """The server stops. Called by the connection."""
+        """The server stops. Called by the connection, and perhaps again."""
+        on_drain, self._on_drain = self._on_drain, None
         if self._watcher is not None:
             self._watcher.stop()
-        elif self._on_drain is not None:
-            self._on_drain()
+        elif on_drain is not None:
+            on_drain()
 
 
 def _nothing(_: Exchange) -> None:

@@ -213,6 +213,10 @@ class Server:
         self.again.clear()
         self._slice = (self._slice + 1) % _SLICES
         now = self.now
+        if self.draining:
+            # Who has begun to wait or to stream since is asked again.
+            for connection in list(self._slices[self._slice]):
+                self._border(connection, connection.drain)
         for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
             self._border(connection, connection.overdue)
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
