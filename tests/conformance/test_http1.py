@@ -9,14 +9,20 @@ HOST = b"Host: a\r\n"
 LIMITS = Limits(target_bytes=100, head_bytes=1000, headers=8, body_bytes=64)
 
 
+def given(data: bytes) -> RequestParser:
+    parser = RequestParser(LIMITS)
+    parser.put(data)
+    return parser
+
+
 def parse(data: bytes) -> list[Request]:
-    return RequestParser(LIMITS).feed(data)
+    return list(iter(given(data).next, None))
 
 
 def status(data: bytes) -> int:
     """The status of the refusal; 200 if the request is taken, 0 if more is waited for."""
     try:
-        return 200 if RequestParser(LIMITS).feed(data) else 0
+        return 200 if given(data).next() else 0
     except PeerError as error:
         return error.status
 

@@ -18,7 +18,7 @@ from rostra.wire.server import Counters, Exchange, Handler, Server, Stream, awai
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 QUICK = Limits(
-    head_deadline_s=0.2, body_deadline_s=0.2, idle_s=0.4, answer_deadline_s=0.3, write_deadline_s=0.3, linger_s=0.2, pipeline=4,
+    head_deadline_s=0.2, body_deadline_s=0.2, idle_s=0.4, answer_deadline_s=0.3, write_deadline_s=0.3, linger_s=0.2,
     pipeline_bytes=2000, stream_bytes=300_000, body_bytes=100_000,
 )  # fmt: skip
 
@@ -721,3 +721,33 @@ def test_what_begins_to_wait_or_to_stream_while_the_server_drains_does_not_hold_
         assert next(whole for whole in got if b" 200 " in whole).endswith(b"\r\n0\r\n\r\n")
 
     run(test, Limits())
+
+
+
+def test_what_comes_ahead_in_one_piece_is_bounded_as_well() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer = await bench.connect()
+        writer.write(GET % b"/hold" + GET % b"/hello" * 200)
+        await bench.until(lambda: bench.kept)
+        await bench.until(lambda: bench.counters.pipeline_overflows)
+        bench.kept[0].send(prepared(200, [], b"held"))
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"held")
+        writer.close()
+
+    run(test)
+
+
+
+def test_too_much_ahead_of_an_answer_that_is_still_being_read_ends_the_connection_behind_it() -> None:
+    async def test(bench: Bench) -> None:
+        reader, writer = await bench.connect()
+        writer.write(GET % b"/big")
+        await bench.until(lambda: bench.counters.requests)
+        writer.write(GET % b"/hello" * 200)
+        await bench.until(lambda: bench.counters.pipeline_overflows)
+        async with asyncio.timeout(5):
+            assert (await reader.read()).endswith(b"xxx")
+        writer.close()
+
+    run(test, replace(QUICK, idle_s=60, write_deadline_s=60))

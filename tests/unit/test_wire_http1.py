@@ -23,7 +23,13 @@ HOST = b"Host: live.example.org\r\n"
 
 
 def parse(data: bytes, limits: Limits | None = None) -> list[Request]:
-    return RequestParser(limits or Limits()).feed(data)
+    return fed(RequestParser(limits or Limits()), data)
+
+
+def fed(parser: RequestParser, data: bytes) -> list[Request]:
+    """The requests that `data` completes."""
+    parser.put(data)
+    return list(iter(parser.next, None))
 
 
 def one(data: bytes) -> Request:
@@ -34,8 +40,7 @@ def one(data: bytes) -> Request:
 def refused(data: bytes, limits: Limits | None = None) -> int:
     parser = RequestParser(limits or Limits())
     with pytest.raises(PeerError) as error:
-        parser.feed(data)
-        parser.feed(b"")
+        fed(parser, data)
     return error.value.status
 
 
@@ -54,27 +59,30 @@ def test_requests_sent_in_one_piece_come_in_order() -> None:
     assert [request.path for request in parse(data)] == [f"/{n}" for n in range(5)]
 
 
-def test_requests_beyond_the_pipeline_bound_wait_for_the_next_call() -> None:
-    parser = RequestParser(Limits(pipeline=3))
-    assert len(parser.feed((b"GET / HTTP/1.1\r\n" + HOST + b"\r\n") * 5)) == 3
-    assert not parser.idle
-    assert len(parser.feed(b"")) == 2
-    assert parser.idle
+def test_requests_are_given_one_at_a_time_and_the_rest_waits() -> None:
+    parser, whole = RequestParser(Limits()), b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+    parser.put(whole * 3)
+    for left in (2, 1, 0):
+        assert parser.next() is not None
+        assert parser.waiting == left * len(whole)
+        assert parser.idle == (left == 0)
+    assert parser.next() is None
 
 
 def test_requests_before_a_fault_are_given_and_then_the_fault() -> None:
     parser = RequestParser(Limits())
-    assert len(parser.feed(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + b"\x16\x03\x01\r\n")) == 1
+    parser.put(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n" + b"\x16\x03\x01\r\n")
+    assert parser.next() is not None
     for _ in range(2):
         with pytest.raises(PeerError):
-            parser.feed(b"")
+            parser.next()
 
 
 def test_a_counted_body_is_gathered() -> None:
     parser = RequestParser(Limits())
-    assert parser.feed(b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nab") == []
+    assert fed(parser, b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nab") == []
     assert parser.in_body
-    (request,) = parser.feed(b"cde")
+    (request,) = fed(parser, b"cde")
     assert request.body == b"abcde"
     assert parser.idle
 
@@ -89,11 +97,11 @@ def test_a_chunked_body_is_gathered_without_extensions_and_trailers() -> None:
 def test_continue_is_needed_once_and_only_when_the_body_has_not_come() -> None:
     head = b"POST /x HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     parser = RequestParser(Limits())
-    parser.feed(head)
+    fed(parser, head)
     assert parser.needs_continue()
     assert not parser.needs_continue()
     early = RequestParser(Limits())
-    early.feed(head + b"a")
+    fed(early, head + b"a")
     assert not early.needs_continue()
 
 
@@ -189,7 +197,7 @@ def test_a_head_that_drips_in_costs_each_byte_once(begins: bytes, repeats: bytes
             parser, began = RequestParser(limits), time.thread_time()
             with suppress(PeerError):
                 for at in range(size):
-                    parser.feed(data[at : at + 1])
+                    fed(parser, data[at : at + 1])
             fastest = min(fastest, time.thread_time() - began)
         return fastest
 

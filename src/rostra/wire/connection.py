@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_ahead", "_closing", "_lingering", "_parser", "_pumping", "_queue", "_refused", "_rest", "_stream", "_transport",
+        "_closing", "_lingering", "_parser", "_pumping", "_refused", "_rest", "_stream", "_transport",
         "calm", "deadline", "exchange", "file", "number", "paused", "server",
     )  # fmt: skip
 
@@ -49,8 +49,6 @@ class Connection(asyncio.Protocol):
         self._stream: Stream | None = None
         self._parser: RequestParser | None = None
         self._rest = _NOTHING
-        self._queue: list[Request] | None = None
-        self._ahead: bytearray | None = None
         self._pumping = False
         self._closing = False
         self._lingering = False
@@ -131,8 +129,11 @@ class Connection(asyncio.Protocol):
             self._stream.catch_up()
         elif self._lingering:
             self.deadline = self.server.loop.time() + self.server.limits.linger_s
+        elif self._closing:
+            self._end()
         else:
             self.deadline = self.server.idle_until
+            self._rest = _NOTHING
             self._pump()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -281,77 +282,61 @@ class Connection(asyncio.Protocol):
             return
         if self._refused:
             self._refuse(self.server.canned.full)
-        elif self.exchange is not None or self._stream is not None or self.paused or self._queue:
-            self._read_ahead(data)
-        else:
-            self._parse(data)
-            self._pump()
-
-    def _read_ahead(self, data: bytes) -> None:
-        if self._ahead is None:
-            self._ahead = bytearray()
-            self.calm = False
-        if len(self._ahead) + len(data) > self.server.limits.pipeline_bytes:
-            # It gets the answer it waits for, and then the end: the peer has to ask the rest again.
-            self.server.counters.pipeline_overflows += 1
-            self._ahead = None
-            self._closing = True
-        else:
-            self._ahead += data
-
-    def _parse(self, data: bytes) -> bool:
-        """Queue what `data` completes. False when nothing has come of it."""
-        server = self.server
+            return
         parser = self._parser
         if parser is None:
-            parser = RequestParser(server.limits)
-        try:
-            requests = parser.feed(data)
-        except PeerError as error:
-            server.counters.bad_requests += 1
-            self._refuse(server.canned.refusal(error))
-            return True
-        if parser.idle:
+            parser = self._parser = RequestParser(self.server.limits)
+            self.calm = False
+        parser.put(data)
+        self._pump()
+        if parser.waiting > self.server.limits.pipeline_bytes and (self.exchange or self._stream or self.paused):
+            # It gets the answer it waits for, and then the end: the peer has to ask the rest again.
+            self.server.counters.pipeline_overflows += 1
             self._parser = None
-            self._rest = _NOTHING
-        else:
-            self._parser = parser
-            self._time_rest(parser, restart=bool(requests))
-        if requests:
-            self._queue = requests
-        return bool(requests)
-
-    def _time_rest(self, parser: RequestParser, restart: bool) -> None:
-        """Part of a request is in. Its time runs from its first byte, however the rest drips in."""
-        limits = self.server.limits
-        rest = _IN_BODY if parser.in_body else _IN_HEAD
-        if restart or rest != self._rest:
-            self._rest = rest
-            allowed_s = limits.body_deadline_s if rest == _IN_BODY else limits.head_deadline_s
-            self.deadline = self.server.loop.time() + allowed_s
-        if parser.needs_continue() and self._transport is not None:
-            self.write(_CONTINUE)
+            self._closing = True
+            self.calm = False
 
     def _pump(self) -> None:
         """Handle what has come in, until a request waits for its answer or nothing is left."""
         if self._pumping:
             return
         self._pumping = True
-        while not (
+        while (parser := self._parser) is not None and not (
             self.exchange or self._stream or self.paused or self._closing or self._lingering or self._transport is None
         ):
-            if self._queue:
-                self._handle(self._queue.pop(0))
-            elif self._ahead is not None:
-                data, self._ahead = bytes(self._ahead), None
-                self._parse(data)
-            elif self._parser is None or not self._parse(b""):
+            request = self._next(parser)
+            if request is None:
                 break
+            self._handle(request)
         self._pumping = False
         self.calm = not (
-            self._stream or self.paused or self._closing or self._lingering or self._refused
-            or self._queue or self._ahead is not None or self._parser is not None
-        )  # fmt: skip
+            self._stream or self.paused or self._closing or self._lingering or self._refused or self._parser is not None
+        )
+
+    def _next(self, parser: RequestParser) -> Request | None:
+        try:
+            request = parser.next()
+        except PeerError as error:
+            self.server.counters.bad_requests += 1
+            self._refuse(self.server.canned.refusal(error))
+            return None
+        if parser.idle:
+            self._parser = None
+            self._rest = _NOTHING
+        elif request is None:
+            self._time_rest(parser)
+        return request
+
+    def _time_rest(self, parser: RequestParser) -> None:
+        """Part of a request is in. Its time runs from its first byte, however the rest drips in."""
+        limits = self.server.limits
+        rest = _IN_BODY if parser.in_body else _IN_HEAD
+        if rest != self._rest:
+            self._rest = rest
+            allowed_s = limits.body_deadline_s if rest == _IN_BODY else limits.head_deadline_s
+            self.deadline = self.server.loop.time() + allowed_s
+        if parser.needs_continue() and self._transport is not None:
+            self.write(_CONTINUE)
 
     def _handle(self, request: Request) -> None:
         server = self.server
@@ -395,7 +380,7 @@ class Connection(asyncio.Protocol):
         """Answer, then read on for a moment without listening, so that the peer sees the answer."""
         self._lingering = True
         self.calm = False
-        self._queue = self._ahead = self._parser = None
+        self._parser = None
         self.deadline = self.server.loop.time() + self.server.limits.linger_s
         transport = self._transport
         if transport is not None and not transport.is_closing():

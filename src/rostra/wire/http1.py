@@ -67,37 +67,28 @@ class RequestParser:
         self._told = True
         return True
 
-    def feed(self, data: bytes) -> list[Request]:
-        """The requests completed by `data`, at most `limits.pipeline` a call; `feed(b"")` gives those left over.
+    @property
+    def waiting(self) -> int:
+        """Bytes that have come and that no request was made of yet."""
+        return len(self._buffer)
+
+    def put(self, data: bytes) -> None:
+        """Take in what comes next."""
+        self._buffer += data
+
+    def next(self) -> Request | None:
+        """The next request that is complete. None: more must come first.
 
         Raises:
             PeerError: what follows the requests given so far is not HTTP/1.x, or passes a limit. Raised again at each call.
         """
         if self._error is not None:
             raise self._error
-        if not self._buffer and self._stage == _HEAD and data[-4:] == b"\r\n\r\n":
-            # Nearly all requests: one whole head in one read.
-            size = len(data)
-            if data.find(b"\r\n\r\n") == size - 4 and size <= self._limits.head_bytes and data[0] != 13:
-                try:
-                    request = self._begin(data)
-                except PeerError as error:
-                    self._error = error
-                    raise
-                return [request] if request is not None else []
-        self._buffer += data
-        done: list[Request] = []
         try:
-            while len(done) < self._limits.pipeline:
-                request = self._next()
-                if request is None:
-                    break
-                done.append(request)
+            return self._next()
         except PeerError as error:
             self._error = error
-            if not done:
-                raise
-        return done
+            raise
 
     def _next(self) -> Request | None:
         if self._stage == _HEAD:

@@ -18,7 +18,6 @@ class Limits:
     answer_deadline_s: float = 30  # 503, unless the handler holds the exchange longer
     write_deadline_s: float = 30  # the peer has not read what it asked for: aborted
     linger_s: float = 2  # after a refusal we read on this long, so that the peer sees the answer and not a reset
-    pipeline: int = 16  # requests read ahead of the one being answered; more stay unread
     pipeline_bytes: int = 32768  # bytes read ahead while one is being answered; more: closed after this answer
     stream_bytes: int = 262_144  # unsent bytes of an endless answer; more: aborted
     connections: int = 0  # 0: what the file limit allows, less a reserve; more: 503 and Retry-After
