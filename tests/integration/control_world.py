@@ -24,9 +24,10 @@ from rostra.store.engine import sqlite_engine
 from rostra.store.ports import Role
 from rostra.store.sql import SqlStore
 from rostra.timeline.disk import DiskLibrary
+from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Server, awaiting, serve
+from rostra.wire.server import Server, serve
 
 KEY = "the-operator-key-of-this-test"
 BEARER = {"Authorization": f"Bearer {KEY}"}

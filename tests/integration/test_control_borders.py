@@ -14,9 +14,10 @@ from rostra.control.borders import IN_WORK_MOST, Borders
 from rostra.control.peer import Protocol
 from rostra.kernel.log import Log
 from rostra.store.ports import Role
+from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import awaiting, serve
+from rostra.wire.server import serve
 
 HOSTILE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 

@@ -18,8 +18,9 @@ from rostra.kernel.clock import SystemClock
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.space import events as e
+from rostra.wire.awaiting import awaiting
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Counters, awaiting, serve
+from rostra.wire.server import Counters, serve
 
 pytestmark = pytest.mark.anyio
 KEY = "the-operators-own-key"

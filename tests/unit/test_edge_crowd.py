@@ -1,8 +1,8 @@
 """The crowd of a stream: whatever listeners do, each gets whole parts, in order, once, and nobody more than the ring."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rostra.edge import crowd as crowds
 from rostra.edge import icy
 from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Listener, Tally
-from rostra.wire.exchange import Stream
 from rostra.wire.fanout import Each
+from rostra.wire.messages import Limits
+from rostra.wire.stream import Stream
 
 TAIL = b"<end>"
 
@@ -78,12 +79,22 @@ class Kernel:
                 self.paused = True
                 self.stream.fall_behind()
 
-    def write_stream(self, data: bytes) -> bool:
-        self.write(data)
-        return not self.paused
+    @property
+    def transport(self) -> "Kernel":
+        return self
 
-    def straight(self, _: int) -> Callable[[bytes], None]:
-        return self.write
+    @property
+    def server(self) -> Any:
+        return SimpleNamespace(limits=Limits(stream_bytes=2**40))
+
+    def is_closing(self) -> bool:
+        return self.over
+
+    def get_write_buffer_size(self) -> int:
+        return self._waiting
+
+    def get_extra_info(self, _: str) -> None:
+        """There is no socket."""
 
     def drain(self, *, full: bool = False) -> None:
         """All is taken that waited; `full`: and no more than that."""

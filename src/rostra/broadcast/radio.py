@@ -21,8 +21,9 @@ from rostra.kernel.ids import SpaceId, parse_space_id
 from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.timeline.ports import Library
+from rostra.wire.awaiting import awaiting
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Counters, Server, awaiting, serve
+from rostra.wire.server import Counters, Server, serve
 
 HOLD_S: Final = 12.0
 KEPT_MOST: Final = 1024

@@ -19,9 +19,10 @@ from rostra.kernel.log import Log
 from rostra.kernel.metrics import family
 from rostra.kernel.settings import Settings
 from rostra.timeline.ports import Library
+from rostra.wire.awaiting import awaiting, refusal
 from rostra.wire.http1 import Limits, Prepared, Request, Response
 from rostra.wire.secure import certificate_of
-from rostra.wire.server import Counters, Exchange, Server, awaiting, refusal, serve
+from rostra.wire.server import Counters, Exchange, Server, serve
 
 _READ: Final = ("GET", "HEAD")
 _SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)

@@ -77,7 +77,7 @@ class Listener:
         self.file = -1
         self.straight: Callable[[bytes], None] = _nowhere
 
-    # As a wire.exchange.Watcher.
+    # as a wire.stream.Watcher.
 
     def fell_behind(self) -> None:
         if self.crowd is not None:

@@ -36,7 +36,7 @@ class Thinning:
             self._signals = signals = Signals(
                 busy=(time.process_time() - computed_s) / (now - began),
                 late_s=late_s / _WAKES,
-                full=connections / server.connections_most,
+                full=connections / server.places.most,
                 connections=connections,
             )
             change = pressure.look(signals, now)

@@ -36,9 +36,10 @@ from rostra.stage.session import Via
 from rostra.stage.space_loop import SpaceLoop
 from rostra.stage.whip import Signalling, check_owner, find_session, with_cors
 from rostra.timeline.ports import Library
+from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Server, awaiting, serve
+from rostra.wire.server import Server, serve
 
 _LIMITS: Final = Limits(target_bytes=1024, head_bytes=8192, body_bytes=REPORT_BYTES_MOST)
 _CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="rostra"')

@@ -1,21 +1,22 @@
-"""One connection: bytes to requests, one answer after the other, and what happens to peers that are slow.
+"""One connection: one answer after the other, and what happens to peers that are slow.
 
-One request is in hand at a time; what a peer sends ahead waits, within bounds. A response goes to the transport in one write,
+One request is in hand at a time; what a peer sends ahead waits (wire.intake). A response goes to the transport in one write,
 and the next request is not begun before the kernel has taken it whole, so a slow reader can make us keep one reference to
 one response and no more.
 """
 
 import asyncio
 import os
-import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from rostra.kernel.errors import PeerError
-from rostra.wire.conditional import unless_known
-from rostra.wire.exchange import Exchange, Stream
+from rostra.wire.encode import as_asked
+from rostra.wire.exchange import Exchange
 from rostra.wire.head import parse_whole
-from rostra.wire.http1 import Request, RequestParser, with_close
+from rostra.wire.http1 import Request
+from rostra.wire.intake import Intake
+from rostra.wire.parting import Parting
+from rostra.wire.repeats import Again
+from rostra.wire.stream import Stream
 
 if TYPE_CHECKING:
     from rostra.wire.server import Server
@@ -29,12 +30,12 @@ class Connection(asyncio.Protocol):
         paused: the kernel has not taken all that was written.
         file: the socket's descriptor while it is open and may be written to past the transport, else -1.
         exchange: the request in hand.
+        intake: what has come and is not in hand yet.
         calm: nothing but perhaps one exchange is going on, so the short way through may be taken.
     """
 
     __slots__ = (
-        "_closing", "_lingering", "_parser", "_pumping", "_refused", "_rest", "_stream", "_transport",
-        "calm", "deadline", "exchange", "file", "number", "paused", "server",
+        "_closing", "_stream", "calm", "deadline", "exchange", "file", "intake", "number", "paused", "server", "transport",
     )  # fmt: skip
 
     def __init__(self, server: "Server") -> None:
@@ -43,37 +44,33 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         self.paused = False
         self.calm = True
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self.file = _NO_FILE
         self.exchange: Exchange | None = None
+        self.intake: Intake | None = None
         self._stream: Stream | None = None
-        self._parser: RequestParser | None = None
-        self._rest = _NOTHING
-        self._pumping = False
         self._closing = False
-        self._lingering = False
-        self._refused = False
 
     @property
     def peer(self) -> str:
-        address = self._transport.get_extra_info("peername") if self._transport is not None else None
+        address = self.transport.get_extra_info("peername") if self.transport is not None else None
         return str(address[0]) if isinstance(address, tuple) and address else ""
 
     # The transport's calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         server = self.server
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = transport = cast(asyncio.Transport, transport)
         self.number = server.admit(self)
         # The transport then tries each write at once, and says so if the kernel does not take it whole.
         # With TLS a limit of 0 would say so of nothing, too.
-        self._transport.set_write_buffer_limits(high=int(server.secure), low=0)
+        transport.set_write_buffer_limits(high=int(server.secure), low=0)
         if not server.secure:
-            self.file = self._transport.get_extra_info("socket").fileno()
+            self.file = transport.get_extra_info("socket").fileno()
         if server.draining:
-            self._transport.close()
-        elif server.counters.open - server.refusing > server.connections_most:
-            self._turn_away()
+            transport.close()
+        elif server.full:
+            server.turn_away(self._part(server.canned.full))
         else:
             # Who says nothing shall not hold a seat that others could have; who has asked before may pause for longer.
             self.deadline = server.begin_until
@@ -82,18 +79,19 @@ class Connection(asyncio.Protocol):
         if self.calm and self.exchange is None:
             server = self.server
             # What many send in the same instant is served by its bytes alone.
-            again = server.again.get(data)
+            repeats = server.repeats
+            again = repeats.again.get(data)
             if again is not None and again(self):
                 server.counters.requests += 1
                 return
             # What comes often is recognised by its bytes; what comes whole needs no parser that waits for the rest.
-            request = server.known.get(data)
+            request = repeats.known.get(data)
             if request is None:
                 request = parse_whole(data, server.limits)
                 if request is not None:
-                    server.remember(data, request)
+                    repeats.remember(data, request)
             else:
-                server.repeated = data
+                repeats.current = data
             if request is not None:
                 server.counters.requests += 1
                 self.exchange = exchange = Exchange(self, request)
@@ -102,9 +100,13 @@ class Connection(asyncio.Protocol):
                     server.handler(exchange)
                 except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
                     self._fault(error, exchange)
-                server.repeated = None
+                repeats.current = None
                 return
-        self._receive(data)
+        if not self._closing:
+            if self.intake is None:
+                self.intake = Intake(self)
+                self.calm = False
+            self.intake.take(data)
 
     def eof_received(self) -> bool:
         exchange = self.exchange
@@ -127,17 +129,16 @@ class Connection(asyncio.Protocol):
         if self._stream is not None:
             self.deadline = NEVER
             self._stream.catch_up()
-        elif self._lingering:
-            self.deadline = self.server.loop.time() + self.server.limits.linger_s
         elif self._closing:
             self._end()
         else:
             self.deadline = self.server.idle_until
-            self._rest = _NOTHING
-            self._pump()
+            if self.intake is not None:
+                self.intake.begun = False  # what has begun to come is timed anew
+            self.go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._transport = None
+        self.transport = None
         self.file = _NO_FILE  # it is closed when this returns, and its number is another's then
         self.deadline = NEVER
         self.server.leave(self)
@@ -151,35 +152,16 @@ class Connection(asyncio.Protocol):
         if self.calm and request.plain:
             self.write(whole)
             return
-        known = request.headers.get("if-none-match")
-        if known is not None and request.method in ("GET", "HEAD"):
-            whole = unless_known(whole, known)
         closes = self._closing or not request.keep_alive
-        if closes:
-            whole = with_close(whole)
-        if request.method == "HEAD":
-            whole = whole[: whole.index(b"\r\n\r\n") + 4]
-        self.write(whole)
+        self.write(as_asked(whole, request, closes=closes))
         if closes:
             self._end()
         else:
-            self._pump()
+            self.go_on()
 
-    def answered_again(self, whole: bytes, request: Request, told: Callable[[int], None]) -> None:
-        def again(connection: Connection) -> bool:
-            connection.deadline = connection.server.idle_until
-            told(connection.number)
-            connection.write(whole)
-            return True
-
-        self.repeat(request, again)
-        told(self.number)
-        self.answered(whole, request)
-
-    def repeat(self, request: Request, again: "Callable[[Connection], bool]") -> None:
-        server = self.server
-        if server.repeated is not None and self.calm and request.plain and len(server.again) < REPEATED_MOST:
-            server.again[server.repeated] = again
+    def repeat(self, request: Request, again: Again) -> None:
+        if self.calm and request.plain:
+            self.server.repeats.keep(request, again)
 
     def hold(self, deadline_s: float) -> None:
         self.server.counters.held += 1
@@ -190,25 +172,6 @@ class Connection(asyncio.Protocol):
         self._stream = stream
         self.calm = False
         self.deadline = NEVER
-
-    def write_stream(self, data: bytes) -> bool:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return False
-        self.write(data)
-        if not self.paused:
-            return True
-        if transport.get_write_buffer_size() > self.server.limits.stream_bytes:
-            self.server.counters.stream_overflows += 1
-            self.abort()
-        return False
-
-    def straight(self, unsent_bytes: int) -> Callable[[bytes], None]:
-        assert self._transport is not None
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and raw.family != socket.AF_UNIX and _NOTSENT_LOWAT is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, unsent_bytes)
-        return self.write
 
     def write(self, data: bytes) -> None:
         """To the kernel at once, past the transport, which costs a third of a short answer's time; what the kernel does not take
@@ -222,8 +185,8 @@ class Connection(asyncio.Protocol):
             if sent == len(data):
                 return
             data = data[sent:]
-        if self._transport is not None:
-            self._transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
 
     def end_stream(self, ends_connection: bool) -> None:
         self._stream = None
@@ -231,11 +194,45 @@ class Connection(asyncio.Protocol):
             self._end()
         elif not self.paused:
             self.deadline = self.server.idle_until
-            self._pump()
+            self.go_on()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
+
+    # What the intake calls.
+
+    @property
+    def free(self) -> bool:
+        """The next request may be handled."""
+        return not (self.exchange or self._stream or self.paused or self._closing)
+
+    def go_on(self) -> None:
+        """Nothing is in hand, or all of it is written: take what has come in meanwhile."""
+        if self.intake is not None:
+            self.intake.go_on()
+        self.calm = not (self._stream or self.paused or self._closing) and self.intake is None
+
+    def handle(self, request: Request) -> None:
+        server = self.server
+        server.counters.requests += 1
+        self.exchange = exchange = Exchange(self, request)
+        self.deadline = server.answer_until
+        try:
+            server.handler(exchange)
+        except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
+            self._fault(error, exchange)
+
+    def listen_no_more(self) -> None:
+        """End behind what is in hand."""
+        self._closing = True
+        self.calm = False
+        self.intake = None
+
+    def refuse(self, whole: bytes) -> None:
+        """Say this, and end."""
+        if self.transport is not None:
+            self._part(whole).tell()
 
     # What the server calls.
 
@@ -246,17 +243,15 @@ class Connection(asyncio.Protocol):
         if self.paused:
             server.counters.slow_readers += 1
             self.abort()
-        elif self._lingering or self._closing and self.exchange is None:
-            self.abort()
-        elif self._refused:
-            self._refuse(self.server.canned.full)
         elif self.exchange is not None:
             if not self.exchange.held:
                 server.counters.answer_timeouts += 1
             self.exchange.expire(server.canned.too_slow, draining=False)
-        elif self._rest:
+        elif self._closing:
+            self.abort()
+        elif self.intake is not None and self.intake.begun:
             server.counters.head_timeouts += 1
-            self._refuse(server.canned.timeout)
+            self.refuse(server.canned.timeout)
         else:
             server.counters.idle_closed += 1
             self._end()
@@ -272,132 +267,35 @@ class Connection(asyncio.Protocol):
                 self.exchange.expire(self.server.canned.stopping, draining=True)
         elif self._stream is not None:
             self._stream.drain()
-        elif not self._lingering and not ended:
+        elif not ended:
             self._end()
 
-    # One request after the other, the long way.
-
-    def _receive(self, data: bytes) -> None:
-        if self._lingering or self._closing:
-            return
-        if self._refused:
-            self._refuse(self.server.canned.full)
-            return
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = RequestParser(self.server.limits)
-            self.calm = False
-        parser.put(data)
-        self._pump()
-        if parser.waiting > self.server.limits.pipeline_bytes and (self.exchange or self._stream or self.paused):
-            # It gets the answer it waits for, and then the end: the peer has to ask the rest again.
-            self.server.counters.pipeline_overflows += 1
-            self._parser = None
-            self._closing = True
-            self.calm = False
-
-    def _pump(self) -> None:
-        """Handle what has come in, until a request waits for its answer or nothing is left."""
-        if self._pumping:
-            return
-        self._pumping = True
-        while (parser := self._parser) is not None and not (
-            self.exchange or self._stream or self.paused or self._closing or self._lingering or self._transport is None
-        ):
-            request = self._next(parser)
-            if request is None:
-                break
-            self._handle(request)
-        self._pumping = False
-        self.calm = not (
-            self._stream or self.paused or self._closing or self._lingering or self._refused or self._parser is not None
-        )
-
-    def _next(self, parser: RequestParser) -> Request | None:
-        try:
-            request = parser.next()
-        except PeerError as error:
-            self.server.counters.bad_requests += 1
-            self._refuse(self.server.canned.refusal(error))
-            return None
-        if parser.idle:
-            self._parser = None
-            self._rest = _NOTHING
-        elif request is None:
-            self._time_rest(parser)
-        return request
-
-    def _time_rest(self, parser: RequestParser) -> None:
-        """Part of a request is in. Its time runs from its first byte, however the rest drips in."""
-        limits = self.server.limits
-        rest = _IN_BODY if parser.in_body else _IN_HEAD
-        if rest != self._rest:
-            self._rest = rest
-            allowed_s = limits.body_deadline_s if rest == _IN_BODY else limits.head_deadline_s
-            self.deadline = self.server.loop.time() + allowed_s
-        if parser.needs_continue() and self._transport is not None:
-            self.write(_CONTINUE)
-
-    def _handle(self, request: Request) -> None:
-        server = self.server
-        server.counters.requests += 1
-        self.exchange = exchange = Exchange(self, request)
-        self._rest = _NOTHING
-        self.deadline = server.answer_until
-        try:
-            server.handler(exchange)
-        except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
-            self._fault(error, exchange)
+    # Ends.
 
     def _fault(self, error: Exception, exchange: Exchange) -> None:
         self.server.fault(error, exchange.request)
         if self.exchange is exchange:
             exchange.send(self.server.canned.broken)
 
-    # Ends.
-
-    def _turn_away(self) -> None:
-        """We are full. The answer waits for the request: a socket closed with unread bytes would reset and take it along."""
-        server = self.server
-        self.calm = False
-        if not server.may_refuse(self):
-            server.counters.aborted_full += 1
-            self.abort()
-            return
-        server.counters.refused_full += 1
-        self._refused = True
-        self.deadline = server.loop.time() + server.limits.linger_s
-
-    def dismiss(self) -> None:
-        """We are full, and others wait to be told so as well. Who has asked for nothing until now loses no answer by this."""
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            if not self._lingering:
-                self.write(self.server.canned.full)
-            transport.close()
-
-    def _refuse(self, whole: bytes) -> None:
-        """Answer, then read on for a moment without listening, so that the peer sees the answer."""
-        self._lingering = True
-        self.calm = False
-        self._parser = None
-        self.deadline = self.server.loop.time() + self.server.limits.linger_s
-        transport = self._transport
-        if transport is not None and not transport.is_closing():
-            self.write(whole)
-            if transport.can_write_eof():
-                transport.write_eof()
-            else:
-                transport.close()  # TLS has no half-closed state, and waits for the other side's goodbye by itself
+    def _part(self, answer: bytes) -> Parting:
+        """Leave the transport to one who gives this answer and ends it."""
+        assert self.transport is not None
+        self.listen_no_more()
+        parting = Parting(self.server, self.number, self.transport, answer)
+        self.server.replace(self, parting)
+        self.transport.set_protocol(parting)
+        self.transport = None
+        self.file = _NO_FILE
+        return parting
 
     def _end(self) -> None:
         """Close once what was written is gone."""
         self._closing = True
         self.calm = False
-        if self._transport is not None:
+        if self.transport is not None:
             if not self.paused:
                 self.deadline = self.server.loop.time() + self.server.limits.write_deadline_s
-            self._transport.close()
+            self.transport.close()
 
     def _lose(self) -> None:
         exchange, self.exchange = self.exchange, None
@@ -412,9 +310,3 @@ class Connection(asyncio.Protocol):
 
 NEVER = float("inf")
 _NO_FILE = -1
-# Without it the kernel takes megabytes for a peer that does not read (tcp(7), Linux).
-_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-REPEATED_MOST = 4096
-"""What to do kept by requests' bytes; one more goes its usual way."""
-_NOTHING, _IN_HEAD, _IN_BODY = range(3)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

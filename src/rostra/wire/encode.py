@@ -6,7 +6,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
-from rostra.wire.messages import Response
+from rostra.wire.conditional import unless_known
+from rostra.wire.messages import Request, Response
 
 
 def prepared(status: int, headers: list[tuple[str, str]], body: bytes = b"") -> bytes:
@@ -79,6 +80,16 @@ def with_close(whole: bytes) -> bytes:
     if b"\r\nConnection: close\r\n" in whole[: whole.index(b"\r\n\r\n") + 2]:
         return whole
     return whole[:cut] + b"Connection: close\r\n" + whole[cut:]
+
+
+def as_asked(whole: bytes, request: Request, *, closes: bool) -> bytes:
+    """A whole response as this request wants it: not what its sender has already, no body for HEAD, and the end announced."""
+    known = request.headers.get("if-none-match")
+    if known is not None and request.method in ("GET", "HEAD"):
+        whole = unless_known(whole, known)
+    if closes:
+        whole = with_close(whole)
+    return whole[: whole.index(b"\r\n\r\n") + 4] if request.method == "HEAD" else whole
 
 
 def date_line(wall_s: float) -> bytes:

@@ -1,14 +1,18 @@
 """One request and its one answer, as a handler sees them."""
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rostra.wire.http1 import Prepared, Request, Response, encode, with_close
+from rostra.wire.repeats import Again
+from rostra.wire.stream import Stream
 
 if TYPE_CHECKING:
     from rostra.wire.connection import Connection
     from rostra.wire.server import Server
+
+
+Handler = Callable[["Exchange"], None]
 
 
 class Exchange:
@@ -77,13 +81,20 @@ class Exchange:
         connection = self.over()
         if connection is None:
             return
-        connection.answered_again(answer.at(connection.server.date), self.request, told)
+        whole = answer.at(connection.server.date)
 
-    def repeat(self, again: Callable[["Connection"], bool]) -> None:
-        """Within the next moment, call `again` with the connection of whoever sends the same bytes.
+        def again(one: "Connection") -> bool:
+            one.deadline = one.server.idle_until
+            told(one.number)
+            one.write(whole)
+            return True
 
-        It answers, or takes the request in hand; or gives False, and the request goes its usual way.
-        """
+        connection.repeat(self.request, again)
+        told(connection.number)
+        connection.answered(whole, self.request)
+
+    def repeat(self, again: Again) -> None:
+        """Within the next moment, call `again` with the connection of whoever sends the same bytes."""
         if self.connection is not None:
             self.connection.repeat(self.request, again)
 
@@ -99,7 +110,7 @@ class Exchange:
         else:
             connection.server.send_pieces(self, response)
 
-    def stream(self, head: bytes, *, ends_connection: bool = True) -> "Stream":
+    def stream(self, head: bytes, *, ends_connection: bool = True) -> Stream:
         """Begin an answer whose length is open. `head` ends with its empty line and says how the body is framed.
 
         Args:
@@ -178,139 +189,6 @@ class Exchange:
     def _check_late(self) -> None:
         if not self.gone:
             raise RuntimeError("this exchange was answered before")
-
-
-class Watcher(Protocol):
-    """Is told what becomes of a stream that is written to the shortest way."""
-
-    def fell_behind(self) -> None:
-        """From inside a write that the kernel did not take whole: write no more until `caught_up`."""
-
-    def caught_up(self) -> None:
-        """The kernel has taken all that was written."""
-
-    def gone(self) -> None:
-        """The peer left, or was aborted, before `close`."""
-
-    def stop(self) -> None:
-        """The server stops."""
-
-
-class Stream:
-    """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted."""
-
-    __slots__ = ("_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone")
-
-    def __init__(self, connection: "Connection", ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
-        self._connection: Connection | None = connection
-        self._ends = ends_connection
-        self._on_drain = on_drain
-        self._on_gone: Callable[[], None] | None = None
-        self._watcher: Watcher | None = None
-        self._waiting: asyncio.Future[None] | None = None
-        self.gone = False
-
-    def straight(self, watcher: Watcher, unsent_bytes: int) -> Callable[[bytes], None]:
-        """The shortest way for one who writes the same to thousands: the transport's own `write`.
-
-        Args:
-            watcher: told in place of `on_gone` and `on_drain`; one object weighs less than four functions.
-            unsent_bytes: how much the kernel may hold that it has not sent; beyond it the peer is behind.
-
-        Raises:
-            RuntimeError: the stream is over; look at `gone` first.
-        """
-        if self._connection is None:
-            raise RuntimeError("this stream is over")
-        self._watcher = watcher
-        return self._connection.straight(unsent_bytes)
-
-    @property
-    def file(self) -> int:
-        """The socket's descriptor, for wire.fanout while the peer is not behind; -1 where only what `straight` gave will do (TLS).
-
-        Valid until the watcher is told that it is gone, or `close` is called.
-        """
-        return self._connection.file if self._connection is not None else -1
-
-    def write(self, data: bytes) -> bool:
-        """Send `data`. False when the peer is behind or gone: wait for `drained()` before writing more."""
-        connection = self._connection
-        return connection is not None and connection.write_stream(data)
-
-    @property
-    def behind(self) -> bool:
-        """The kernel has not taken all that was written."""
-        return self._connection is not None and self._connection.paused
-
-    async def drained(self) -> bool:
-        """Wait until the kernel has taken all that was written (at most `limits.write_deadline_s`). False: the peer is gone."""
-        while self.behind:
-            if self._waiting is None:
-                self._waiting = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiting)
-        return not self.gone
-
-    def on_gone(self, callback: Callable[[], None]) -> None:
-        """Call when the peer leaves, or is aborted, before `close`."""
-        self._on_gone = callback
-
-    def on_drain(self, callback: Callable[[], None]) -> None:
-        """Call when the server stops. Without this the stream goes on until the drain's deadline."""
-        self._on_drain = callback
-
-    def close(self) -> None:
-        """The answer is complete."""
-        connection, self._connection = self._connection, None
-        self._watcher = None
-        self.wake()
-        if connection is not None:
-            connection.end_stream(self._ends)
-
-    def abort(self) -> None:
-        """The answer cannot be completed: cut the connection, so that the peer sees that it is short."""
-        connection, self._connection = self._connection, None
-        self._watcher = None
-        self.gone = True
-        self.wake()
-        if connection is not None:
-            connection.abort()
-
-    def fall_behind(self) -> None:
-        """The kernel did not take all. Called by the connection."""
-        if self._watcher is not None:
-            self._watcher.fell_behind()
-
-    def wake(self) -> None:
-        """Nobody need wait any longer: the peer has caught up, or the stream is over."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
-
-    def catch_up(self) -> None:
-        """The kernel has taken all that was written. Called by the connection."""
-        self.wake()
-        if self._watcher is not None:
-            self._watcher.caught_up()
-
-    def lose(self) -> None:
-        """The peer left. Called by the connection."""
-        self._connection = None
-        self.gone = True
-        self.wake()
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.gone()
-        elif self._on_gone is not None:
-            self._on_gone()
-
-    def drain(self) -> None:
-        """The server stops. Called by the connection, and perhaps again."""
-        on_drain, self._on_drain = self._on_drain, None
-        if self._watcher is not None:
-            self._watcher.stop()
-        elif on_drain is not None:
-            on_drain()
 
 
 def _nothing(_: Exchange) -> None:

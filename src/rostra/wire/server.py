@@ -5,40 +5,29 @@ A request costs no timer: each connection holds one deadline, and a tenth of all
 """
 
 import asyncio
-import json
-import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from rostra.kernel.errors import Overloaded, PeerError, RostraError, Unavailable
 from rostra.kernel.log import Log
 from rostra.wire.canned import Canned
 from rostra.wire.connection import Connection
 from rostra.wire.counters import Counters
-from rostra.wire.exchange import Exchange, Stream
+from rostra.wire.exchange import Exchange, Handler
 from rostra.wire.fanout import Fanout, fanout
 from rostra.wire.gathering import Gathering, send_to_all
 from rostra.wire.http1 import Limits, Request, Response, date_line
+from rostra.wire.parting import Parting
 from rostra.wire.pieces import send_pieces
+from rostra.wire.places import BACKLOG, Places
+from rostra.wire.repeats import Repeats
 from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
+from rostra.wire.stream import Stream
 
-__all__ = [
-    "Counters",
-    "Exchange",
-    "Gathering",
-    "Handler",
-    "Server",
-    "Stream",
-    "awaiting",
-    "connections_allowed",
-    "refusal",
-    "send_to_all",
-    "serve",
-]
+__all__ = ["Counters", "Exchange", "Gathering", "Handler", "Server", "Stream", "send_to_all", "serve"]
 
-Handler = Callable[[Exchange], None]
+Open = Connection | Parting
 
 
 class Server:
@@ -46,9 +35,6 @@ class Server:
 
     Attributes:
         date: the Date header of this second; the same object all through the second.
-        known: requests by their bytes, for peers that send the same again; bounded.
-        again: what to do with a connection that sends the same bytes once more; none is older than a turn of the sweep.
-        repeated: the bytes of the request in hand, if they are known.
         begin_until, idle_until, answer_until: deadlines counted from the last sweep.
     """
 
@@ -59,18 +45,13 @@ class Server:
         self.limits = limits
         self.counters = counters
         self.canned = canned
-        self.connections_most = limits.connections or connections_allowed()
-        self.refusals_most = limits.refusals or refusals_allowed()
-        self._refused: dict[Connection, float] = {}
+        self.places = Places(limits.connections, limits.refusals)
+        self.repeats = Repeats()
         self.draining = False
         self.secure = False
-        self.known: dict[bytes, Request] = {}
-        self.again: dict[bytes, Callable[[Connection], bool]] = {}
-        self.repeated: bytes | None = None
         self.loop = asyncio.get_running_loop()
         self._log = log
-        self._seen: set[int] = set()
-        self._slices: list[set[Connection]] = [set() for _ in range(_SLICES)]
+        self._slices: list[set[Open]] = [set() for _ in range(_SLICES)]
         self._slice = 0
         self._sweep_s = sweep_s / _SLICES
         self._listening: list[asyncio.Server] = []
@@ -89,7 +70,7 @@ class Server:
             self.spawn(self._renew(secure))
         for one in sockets:
             listen = self.loop.create_unix_server if one.family == socket.AF_UNIX else self.loop.create_server
-            server = await listen(lambda: Connection(self), sock=one, backlog=_BACKLOG, **tls)
+            server = await listen(lambda: Connection(self), sock=one, backlog=BACKLOG, **tls)
             self._listening.append(server)
 
     async def drain(self, deadline_s: float) -> None:
@@ -98,13 +79,13 @@ class Server:
         for server in self._listening:
             server.close()
         end = self.loop.time() + deadline_s
-        for connection in self._connections():
-            self._border(connection, connection.drain)
+        for one in self._connections():
+            self._border(one, one.drain)
         if any(self._slices):
             self._empty = self.loop.create_future()
             await asyncio.wait([self._empty], timeout=max(0.0, end - self.loop.time()))
-        for connection in self._connections():
-            connection.abort()
+        for one in self._connections():
+            one.abort()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -139,41 +120,29 @@ class Server:
         return self.counters.connections
 
     @property
-    def refusing(self) -> int:
-        """Connections beyond the limit, open only to be told so."""
-        return len(self._refused)
+    def full(self) -> bool:
+        """Too many are inside, the last who came among them."""
+        return self.counters.open - self.places.refusing > self.places.most
 
-    def may_refuse(self, connection: Connection) -> bool:
-        """Take in one more that is told that we are full. For it the one that has kept us waiting longest goes, if it has for long."""
-        if len(self._refused) >= self.refusals_most:
-            oldest, since = next(iter(self._refused.items()))
-            if self.loop.time() - since < _REFUSED_S:
-                return False
-            del self._refused[oldest]
-            oldest.dismiss()
-        self._refused[connection] = self.loop.time()
-        return True
+    def turn_away(self, parting: Parting) -> None:
+        """We are full. The answer waits until something comes; if too many wait for theirs there is none."""
+        if self.places.may_refuse(parting, self.loop.time()):
+            self.counters.refused_full += 1
+        else:
+            self.counters.aborted_full += 1
+            parting.abort()
 
-    def leave(self, connection: Connection) -> None:
-        self._slices[connection.number % _SLICES].discard(connection)
+    def replace(self, connection: Connection, parting: Parting) -> None:
+        """What was the one's is the other's now."""
+        slice_ = self._slices[connection.number % _SLICES]
+        slice_.discard(connection)
+        slice_.add(parting)
+
+    def leave(self, one: Open) -> None:
+        self._slices[one.number % _SLICES].discard(one)
         self.counters.open -= 1
-        self._refused.pop(connection, None)
         if self._empty is not None and not self._empty.done() and not any(self._slices):
             self._empty.set_result(None)
-
-    def remember(self, data: bytes, request: Request) -> None:
-        """Keep what was parsed from `data`, if it is short and comes for the second time."""
-        if len(data) > _KNOWN_BYTES:
-            return
-        mark = hash(data)
-        if mark not in self._seen:
-            if len(self._seen) >= _SEEN_MOST:
-                self._seen.clear()
-            self._seen.add(mark)
-            return
-        if len(self.known) >= _KNOWN_MOST:
-            self.known.clear()
-        self.known[data] = request
 
     def fault(self, error: BaseException, request: Request | None = None) -> None:
         """A handler failed, or what it wanted to be called back for: count and log it."""
@@ -187,16 +156,16 @@ class Server:
             if secure.renewed() and self._log is not None:
                 self._log.info("a renewed certificate is in use")
 
-    def _border(self, connection: Connection, step: Callable[[], None]) -> None:
+    def _border(self, one: Open, step: Callable[[], None]) -> None:
         """What a handler does in a callback must not cost others their deadlines."""
         try:
             step()
         except Exception as error:  # noqa: BLE001 - the border of one connection
             self.fault(error)
-            connection.abort()
+            one.abort()
 
-    def _connections(self) -> list[Connection]:
-        return [connection for part in self._slices for connection in part]
+    def _connections(self) -> list[Open]:
+        return [one for part in self._slices for one in part]
 
     def _tick(self) -> None:
         self.now = self.loop.time()
@@ -210,15 +179,15 @@ class Server:
 
     def _sweep(self) -> None:
         self._tick()
-        self.again.clear()
+        self.repeats.forget()
         self._slice = (self._slice + 1) % _SLICES
         now = self.now
         if self.draining:
             # Who has begun to wait or to stream since is asked again.
-            for connection in list(self._slices[self._slice]):
-                self._border(connection, connection.drain)
-        for connection in [one for one in self._slices[self._slice] if one.deadline < now]:
-            self._border(connection, connection.overdue)
+            for one in list(self._slices[self._slice]):
+                self._border(one, one.drain)
+        for one in [one for one in self._slices[self._slice] if one.deadline < now]:
+            self._border(one, one.overdue)
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
 
 
@@ -244,78 +213,4 @@ async def serve(
     return server
 
 
-def awaiting(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
-    """A handler for requests that take time.
-
-    What `answer` raises becomes a response: PeerError its status, Overloaded and Unavailable 503 with Retry-After, anything
-    else a logged 500. It runs to its end even if the peer leaves, so that no command is half done.
-    """
-
-    async def run(exchange: Exchange, server: Server) -> None:
-        try:
-            response = await answer(exchange.request.of(exchange.peer))
-        except RostraError as error:
-            response = refusal(error)
-        except Exception as error:  # noqa: BLE001 - the border of one request: it must not take the server with it
-            server.fault(error, exchange.request)
-            response = refusal(RostraError())
-        if not exchange.gone:
-            exchange.send_response(response)
-            return
-        server.counters.late_answers += 1
-        close = getattr(response.body, "aclose", None)
-        if close is not None:
-            await close()
-
-    def handle(exchange: Exchange) -> None:
-        server = exchange.server
-        server.spawn(run(exchange, server))
-
-    return handle
-
-
-def refusal(error: RostraError) -> Response:
-    """The response that says what `error` says: a JSON object with `code` and `message`."""
-    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
-    if isinstance(error, PeerError):
-        return Response(error.status, headers + list(error.headers), _json(error.code, str(error)))
-    if isinstance(error, Overloaded | Unavailable):
-        headers.append(("Retry-After", str(error.retry_after_s)))
-        return Response(
-            503, headers, _json("overloaded" if isinstance(error, Overloaded) else "unavailable", str(error))
-        )
-    return Response(500, headers, _json("fault", "Something failed on our side. It has been written down."))
-
-
-def connections_allowed() -> int:
-    """How many connections the file limit leaves room for: a sixteenth of it, at least 64, is kept for everything else."""
-    most = _files_most()
-    return max(16, most - _spare(most))
-
-
-def refusals_allowed() -> int:
-    """How many more may be open to be told that we are full: the spare sixteenth, less what records and the rest need."""
-    spare = _spare(_files_most())
-    return max(16, min(_BACKLOG, spare - min(_OWN_FILES, 3 * spare // 8)))
-
-
-def _files_most() -> int:
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1_048_576 if most == resource.RLIM_INFINITY else most
-
-
-def _spare(files: int) -> int:
-    return max(64, files // 16)
-
-
-_OWN_FILES = 192  # records, logs, links to other roles
 _SLICES = 10
-_REFUSED_S = 1.0
-_BACKLOG = 4096
-_KNOWN_MOST = 4096
-_KNOWN_BYTES = 1024
-_SEEN_MOST = 16384
-
-
-def _json(code: str, message: str) -> bytes:
-    return json.dumps({"code": code, "message": message}).encode()
