@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from rostra.edge import crowd as crowds
 from rostra.edge import icy
-from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Listener, Tally
+from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd
+from rostra.edge.listener import Listener
+from rostra.edge.rounds import AT_A_TIME
+from rostra.edge.tally import Tally
 from rostra.wire.fanout import Each
 from rostra.wire.messages import Limits
 from rostra.wire.stream import Stream
@@ -183,7 +186,7 @@ def test_listeners_of_one_kind_get_the_same_bytes_object() -> None:
         for titled in (False, False, True, True):
             kernel = joined(crowd, titled)
             written.append([])
-            members = [member for group in crowd._groups.values() for member in group.present()]
+            members = crowd._ranks.listeners()
             listener = next(member for member in members if member.stream is kernel.stream)
             listener.straight = written[-1].append
         for number in range(10, 20):
@@ -273,13 +276,13 @@ def test_who_left_is_written_nothing_more_and_told_once() -> None:
 def test_a_turn_of_the_loop_is_shared_with_others_when_a_crowd_is_large() -> None:
     async def test() -> None:
         crowd = begun(1)
-        many = [joined(crowd, False) for _ in range(3 * crowds._AT_A_TIME)]
+        many = [joined(crowd, False) for _ in range(3 * AT_A_TIME)]
         crowd.add(Whole(part(1)))
         served = [sum(b"[1:" in kernel.got for kernel in many)]
         while served[-1] < len(many):
             await asyncio.sleep(0)
             served.append(sum(b"[1:" in kernel.got for kernel in many))
-        assert served == [crowds._AT_A_TIME, 2 * crowds._AT_A_TIME, 3 * crowds._AT_A_TIME]
+        assert served == [AT_A_TIME, 2 * AT_A_TIME, 3 * AT_A_TIME]
 
     asyncio.run(test())
 
@@ -317,7 +320,7 @@ def test_whatever_happens_parts_are_whole_in_order_and_once(operations: list[tup
                     crowd.entitle(icy.block(f"title {at}", ""))
                 case "turn":
                     await asyncio.sleep(0)
-        while crowd._running:
+        while crowd._rounds.running:
             await asyncio.sleep(0)
         crowd.end(lambda _: TAIL)
         for kernel, _, _ in kernels:

@@ -7,9 +7,10 @@ from functools import partial
 from typing import Final, Protocol
 
 from rostra.edge import icy
-from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Piece, Tally
+from rostra.edge.crowd import BURST_PARTS, RING_PARTS, Crowd, Piece
 from rostra.edge.follower import Follower
 from rostra.edge.mp3 import Mp3
+from rostra.edge.tally import Tally
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.sound import mp3, ogg
 from rostra.sound.fmp4 import frames_of

@@ -11,10 +11,11 @@ from typing import Final
 
 from rostra.edge import answers, icy
 from rostra.edge.air import MP3, OPUS, Air, Kind, Mp3Parts, OpusParts, Parts
-from rostra.edge.crowd import Listener, Tally
 from rostra.edge.follower import Follower
+from rostra.edge.listener import Listener
 from rostra.edge.mp3 import Mp3
 from rostra.edge.past import Playing
+from rostra.edge.tally import Tally
 from rostra.kernel.errors import RostraError
 from rostra.kernel.ids import SpaceId
 from rostra.kernel.metrics import family
