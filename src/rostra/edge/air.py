@@ -71,7 +71,7 @@ class OpusParts:
             await channel.growth()
         if number >= channel.parts:
             return None
-        payload = channel.newest(number)
+        payload = channel.newest.get(number)
         if payload is None:
             payload = (await self._follower.feed.stored(Rendition.OPUS, range(number, number + 1))).body
         return ogg.PartPage(self._follower.space_id, number, frames_of(payload))

@@ -164,7 +164,7 @@ class Desk:
         numbers = channel.rendition.shape.parts_of_segment(msn)
         follower.heard(channel, numbers.start).hear(exchange)
         if channel.segment_complete(msn):
-            channel.segment(msn)
+            channel.newest.segment(msn)
             self._stored(
                 exchange, follower, channel, f'"s{msn}"', range(numbers.start, min(numbers.stop, channel.parts))
             )
@@ -212,7 +212,7 @@ class Desk:
                 exchange.send_prepared(answer)
 
     def _live(self, exchange: Exchange, follower: Follower, channel: Channel) -> None:
-        answer = channel.playlist(exchange.request)
+        answer = channel.lists.live(exchange.request)
         if isinstance(answer, Prepared):
             exchange.send_prepared(answer)
         elif self._may_wait(exchange, channel):
@@ -220,7 +220,7 @@ class Desk:
             channel.waiting.for_list(number, exchange, skip, zipped)
 
     def _replay(self, exchange: Exchange, wanted: Route, follower: Follower, channel: Channel) -> None:
-        answer = channel.replay(exchange.request)
+        answer = channel.lists.replay(exchange.request)
         if answer is not None:
             exchange.send_prepared(answer)
         else:

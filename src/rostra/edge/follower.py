@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rostra.edge import answers
-from rostra.edge.channel import Channel, Hot
+from rostra.edge.channel import Channel
 from rostra.edge.count import Ears, Heard
+from rostra.edge.hot import Hot
 from rostra.edge.source import Feed, Part, Past
 from rostra.kernel.errors import Unavailable
 from rostra.sound.hls import Playlists
@@ -42,7 +43,7 @@ class Follower:
             channel.in_vain = self.in_vain
         apple = [channels[one] for one in (Rendition.HLS, Rendition.LOW) if one in channels]
         for channel in apple:
-            channel.siblings = tuple(one for one in apple if one is not channel)
+            channel.lists.siblings = tuple(one.lists for one in apple if one is not channel)
 
     @property
     def feed(self) -> Feed:
@@ -106,11 +107,11 @@ class Follower:
 
     def heard(self, channel: Channel, number: int) -> Heard:
         """Where who asks for this part, or what begins with it, is heard: what is long over is heard as replay."""
-        return self.ears.replay if number < channel.parts - channel.ring_most else channel.ears
+        return self.ears.replay if number < channel.parts - channel.newest.most else channel.ears
 
     def offered(self, rendition: Rendition) -> tuple[Rendition, ...]:
         """What a master of this rendition names: itself, then those that play for the same players and are on the record."""
-        siblings = (one.rendition for one in self.channels[rendition].siblings)
+        siblings = (one.rendition for one in self.channels[rendition].lists.siblings)
         return tuple(one for one in (rendition, *siblings) if one is not Rendition.LOW or self._has_low())
 
     def _has_low(self) -> bool:
@@ -154,7 +155,7 @@ async def follow(feed: Feed, window_s: float, hot: Hot, now: float) -> Follower:
     for rendition, past in feed.past.items():
         channel = channels[rendition] = Channel(feed.space_id, rendition, hot, ears, playlists[rendition])
         for number, payload in past.newest:
-            channel.recall(number, payload)
+            channel.newest.keep(number, payload)
         if past.init is not None:
             channel.begin(past.init)
     follower = Follower(feed, ears, channels)

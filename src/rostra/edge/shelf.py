@@ -6,9 +6,9 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from rostra.edge import answers
-from rostra.edge.channel import Hot
 from rostra.edge.count import Heard
 from rostra.edge.follower import Follower, follow
+from rostra.edge.hot import Hot
 from rostra.edge.source import Source
 from rostra.kernel.clock import Clock
 from rostra.kernel.errors import Overloaded, RostraError, Unavailable, UnknownSpace
