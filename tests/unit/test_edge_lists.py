@@ -89,3 +89,15 @@ def test_the_replay_is_made_again_with_each_segment_and_at_the_end() -> None:
     playlists.end()
     lists.grow(playlists.parts, ended=True)
     assert body(lists.replay(ask())).rstrip().endswith(b"#EXT-X-ENDLIST")
+
+
+def test_whatever_is_asked_little_is_remembered_of_it() -> None:
+    lists, playlists = begun(2 * SEGMENT)
+    playlists.end()
+    lists.grow(playlists.parts, ended=True)
+    for number in range(3000):
+        assert body(lists.live(ask(_HLS_msn=f"{number:03000d}")))
+        lists.live(ask(_HLS_msn=str(number)))
+    kept = lists._decisions
+    assert len(kept) <= 1024
+    assert sum(len(one) for key in kept for one in key if one is not None) <= 64 * 1024

@@ -62,7 +62,7 @@ class Lists:
         if decision is None:
             newest = self.parts - 1 if self.parts else None
             decision = resolve(self.rendition, query, newest, self.ended, wide=self._wide)
-            if len(self._decisions) < _DECISIONS_MOST:
+            if len(self._decisions) < _DECISIONS_MOST and sum(map(len, filter(None, key))) <= _DIRECTIVES_MOST:
                 self._decisions[key] = decision
         if isinstance(decision, Reject):
             return answers.sentence(decision.status, decision.sentence)
@@ -102,3 +102,5 @@ class Lists:
 
 
 _DECISIONS_MOST = 1024
+_DIRECTIVES_MOST = 32
+"""What players send is shorter; a decision on what is longer is not kept, for it would be kept with its words."""
