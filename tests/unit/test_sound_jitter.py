@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rostra.sound import opus_packet
-from rostra.sound.jitter import CAPACITY, TARGET_LEAST_S, TARGET_MOST_S, JitterBuffer, Lost, Packet, Silence
+from rostra.sound.jitter import CAPACITY, JitterBuffer, Lost, Packet, Silence
 from rostra.sound.renditions import FRAME, RATE
+from rostra.sound.transit import TARGET_LEAST_S, TARGET_MOST_S
 
 TOC_OF_MS = {10: 12 << 3, 20: 13 << 3, 40: 2 << 3, 60: 3 << 3}
 

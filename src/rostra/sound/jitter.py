@@ -1,10 +1,9 @@
 """From packets as the network brings them to a steady stream for one speaker's decoder.
 
-Playout follows the speaker's own clock at a distance. Let the transit of a packet be its arrival minus its timestamp in
-seconds, and the floor the least transit of the last five seconds. A packet is late by its transit above the floor;
+Playout follows the speaker's own clock at a distance. A packet is late by its transit above the floor (sound.transit);
 playing at `floor + delay` catches all packets that are late by less than `delay`. So three quantities suffice:
 
-    target   what the delay should be: the lateness that 98 of 100 recent packets stay below, from 2 to 8 packets
+    target   what the delay should be, as sound.transit reckons it
     delay    what it is: now − position in seconds − floor
     position the timestamp that plays next
 
@@ -13,22 +12,15 @@ position back, so the delay cannot grow beyond the target, whatever is lost.
 """
 
 from bisect import insort
-from collections import deque
 from dataclasses import dataclass, fields
 from typing import Final
 
 from rostra.sound import opus_packet
 from rostra.sound.renditions import FRAME, RATE
+from rostra.sound.transit import TARGET_LEAST_S, Transit
 
-TARGET_LEAST_S: Final = 0.040
-TARGET_MOST_S: Final = 0.160
 CAPACITY: Final = 64
 """Packets held at most; one more pushes the oldest out (counted as overflow)."""
-
-_HISTORY: Final = 256  # packets: five seconds of 20 ms
-_HISTORY_TO_SHRINK: Final = 64
-_BELOW_TARGET: Final = 0.98
-_RECKON_EVERY: Final = 8
 
 # The band round the target in which the delay is left alone: wider than one 20 ms correction, or it would swing.
 _TOO_SHORT_S: Final = 0.001
@@ -116,22 +108,22 @@ class JitterBuffer:
 
     _newest: tuple[int, int] | None
     _position: int | None
-    _transits: deque[float]
-    _floor_s: float
-    _target_s: float
     _uneasy_since: float | None
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self.jitter_s = 0.0
-        """Interarrival jitter as RTCP reports it. Source: RFC 3550 6.4.1, A.8."""
+        self._transit = Transit()
         self._held: list[_Held] = []
         self._probation: list[tuple[int, int, bytes, float]] = []
         self._restart()
 
     @property
+    def jitter_s(self) -> float:
+        return self._transit.jitter_s
+
+    @property
     def target_s(self) -> float:
-        return self._target_s
+        return self._transit.target_s
 
     @property
     def depth(self) -> int:
@@ -140,7 +132,7 @@ class JitterBuffer:
 
     def delay_s(self, now: float) -> float:
         """How long after the earliest possible moment sound plays at present; 0 while nothing plays."""
-        return 0.0 if self._position is None else now - self._position / RATE - self._floor_s
+        return 0.0 if self._position is None else now - self._position / RATE - self._transit.floor_s
 
     def put(self, seq: int, timestamp: int, payload: bytes, now: float) -> None:
         """Take a packet off the network.
@@ -164,11 +156,12 @@ class JitterBuffer:
         timestamp_step = _signed(timestamp - newest_timestamp, 32)
         long_seq, long_timestamp = newest_seq + seq_step, newest_timestamp + timestamp_step
         transit_s = now - long_timestamp / RATE
-        if self._transits and (abs(seq_step) > _STRAY_SEQ or abs(transit_s - self._transits[-1]) > _STRAY_S):
+        last_s = self._transit.last_s
+        if last_s is not None and (abs(seq_step) > _STRAY_SEQ or abs(transit_s - last_s) > _STRAY_S):
             self._judge_stray(seq, timestamp, payload, now)
             return
         self._probation.clear()
-        self._measure(transit_s)
+        self._transit.measure(transit_s)
         if seq_step > 0:
             self._newest = (long_seq, long_timestamp)
         self._keep(_Held(long_timestamp, long_seq, payload, samples), now)
@@ -182,7 +175,7 @@ class JitterBuffer:
         if self._position is None and not self._begin(now):
             return Silence(FRAME)
         assert self._position is not None
-        excess_s = self.delay_s(now) - self._target_s
+        excess_s = self.delay_s(now) - self._transit.target_s
         if excess_s > _FAR_TOO_LONG_S:
             self._jump(excess_s)
         elif self._held and self._may_correct(now, excess_s, quiet):
@@ -204,7 +197,7 @@ class JitterBuffer:
 
     def _begin(self, now: float) -> bool:
         """Start to play as soon as the first packet has waited as long as the target asks."""
-        if not self._held or now - self._held[0].timestamp / RATE - self._floor_s < self._target_s:
+        if not self._held or now - self._held[0].timestamp / RATE - self._transit.floor_s < self._transit.target_s:
             return False
         self._position = self._held[0].timestamp
         self._last_played_seq = self._held[0].seq - 1
@@ -230,7 +223,7 @@ class JitterBuffer:
         missing = (following.seq - self._last_played_seq - 1) * self._last_samples - self._concealed_samples
         adjoining = gap - samples < _STEP
         rests = missing <= 0 or self._concealed >= _CONCEAL_MOST and not adjoining
-        if not rests and self.delay_s(now) < self._target_s - _TOO_SHORT_S:
+        if not rests and self.delay_s(now) < self._transit.target_s - _TOO_SHORT_S:
             # It may still come: what is missing to the target is spent on waiting for it.
             return self._stretch()
         self._position += samples
@@ -251,7 +244,7 @@ class JitterBuffer:
         if self._resting or self._concealed >= _CONCEAL_MOST:
             self._position += FRAME
             return Silence(FRAME)
-        if self.delay_s(now) < self._target_s - _TOO_SHORT_S:
+        if self.delay_s(now) < self._transit.target_s - _TOO_SHORT_S:
             return self._stretch()
         self._position += FRAME
         self._concealed += 1
@@ -294,7 +287,7 @@ class JitterBuffer:
             return
         if self._position is not None and one.end <= self._position:
             self.counters.late += 1
-            self._reckon()
+            self._transit.reckon()
             self._count_late_run(one, now)
             return
         self._late_run = 0
@@ -313,12 +306,12 @@ class JitterBuffer:
         self._late_run += 1
         if self._late_run < _LATE_RUN or now - self._late_since < _LATE_RUN_S or self._held:
             return
-        target_s, transit_s = self._target_s, self._transits[-1]
-        newest = self._newest
-        self._restart()
+        newest, transit_s = self._newest, self._transit.last_s
+        assert transit_s is not None  # this packet's own
+        self._restart(self._transit.target_s)
         self.counters.restarts += 1
-        self._newest, self._target_s = newest, target_s
-        self._measure(transit_s)
+        self._newest = newest
+        self._transit.measure(transit_s)
         self._keep(one, now)
 
     def _judge_stray(self, seq: int, timestamp: int, payload: bytes, now: float) -> None:
@@ -344,34 +337,10 @@ class JitterBuffer:
         for one_seq, one_timestamp, one_payload, one_now in believed:
             self.put(one_seq, one_timestamp, one_payload, one_now)
 
-    def _measure(self, transit_s: float) -> None:
-        transits = self._transits
-        if transits:
-            self.jitter_s += (abs(transit_s - transits[-1]) - self.jitter_s) / 16
-        transits.append(transit_s)
-        self._floor_s = min(self._floor_s, transit_s) if len(transits) > 1 else transit_s
-        self._since_reckoned += 1
-        if self._since_reckoned >= _RECKON_EVERY:
-            self._reckon()
-
-    def _reckon(self) -> None:
-        """Floor and target from the recent packets."""
-        self._since_reckoned = 0
-        ordered = sorted(self._transits)
-        floor_s = ordered[0]
-        wanted_s = ordered[min(len(ordered) - 1, int(len(ordered) * _BELOW_TARGET))] - floor_s
-        wanted_s = min(max(wanted_s, TARGET_LEAST_S), TARGET_MOST_S)
-        self._floor_s = floor_s
-        if wanted_s > self._target_s or len(ordered) >= _HISTORY_TO_SHRINK:
-            self._target_s = wanted_s
-
-    def _restart(self) -> None:
+    def _restart(self, target_s: float = TARGET_LEAST_S) -> None:
+        self._transit.begin_anew(target_s)
         self._newest = None
         self._position = None
-        self._transits = deque(maxlen=_HISTORY)
-        self._floor_s = 0.0
-        self._target_s = TARGET_LEAST_S
-        self._since_reckoned = 0
         self._uneasy_since = None
         self._corrected_at = float("-inf")
         self._last_packet_at = float("-inf")
