@@ -17,7 +17,8 @@ from broadcasts import SPACE, Broadcast, payload
 from edge_world import Edge, downstream, get, origin, until
 
 from rostra.sound.renditions import Rendition
-from rostra.wire.client import Answer, Client, ClientLimits
+from rostra.wire.answer import Answer
+from rostra.wire.client import Client, ClientLimits
 
 OPUS = Rendition.OPUS
 

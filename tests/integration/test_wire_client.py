@@ -40,8 +40,6 @@ async def answers(request: Request) -> Response:
             await asyncio.sleep(5)
         case "/stalled-body":
             return Response(200, [], _stalled())
-        case "/large":
-            return Response(200, [], b"x" * 1_000_000)
     return Response(404, [], b"no")
 
 
@@ -73,18 +71,6 @@ def run(
             await serving.drain(0.2)
 
     uvloop.run(main())
-
-
-async def scripted(reply: bytes, *, times: int = 1) -> tuple[asyncio.Server, int]:
-    """A server that answers each connection's first request with these bytes and closes."""
-
-    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(reply)
-        writer.close()
-
-    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
-    return server, port_of(server.sockets[0])
 
 
 def test_a_request_goes_through_whole_and_the_connection_is_kept() -> None:
@@ -181,77 +167,6 @@ def test_more_requests_than_connections_wait_for_their_turn() -> None:
         assert counters.connections <= 3
 
     run(test)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"SSH-2.0\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n1\r\nx\r\n0\r\n\r\n",
-    ],
-)  # fmt: skip
-def test_an_answer_that_is_broken_is_unavailable(reply: bytes) -> None:
-    async def main() -> None:
-        server, port = await scripted(reply)
-        client = Client(("127.0.0.1", port), QUICK)
-        with pytest.raises(Unavailable):
-            async with await client.request("POST", "/") as answer:
-                await answer.read()
-        server.close()
-
-    asyncio.run(main())
-
-
-@pytest.mark.parametrize("size", [b"-5", b"+5", b"1_0", b"0x5", b" 5", b"", b"123456789"])
-def test_a_chunk_whose_size_is_no_size_is_not_read(size: bytes) -> None:
-    """Below zero it would have been read to the end of the connection, whatever comes until then."""
-
-    async def main() -> None:
-        server, port = await scripted(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\nabcde")
-        client, got = Client(("127.0.0.1", port), QUICK), list[bytes]()
-        with pytest.raises(Unavailable):
-            async with await client.request("POST", "/") as answer:
-                async for piece in answer.pieces():
-                    got.append(piece)
-        assert not got
-        server.close()
-
-    asyncio.run(main())
-
-
-def test_a_chunk_may_say_more_than_its_size() -> None:
-    async def main() -> None:
-        body = b"5;a=b\r\nabcde\r\n00A ; c\r\n0123456789\r\n2  \r\nfg\r\n0\r\nX: y\r\n\r\n"
-        server, port = await scripted(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
-        client = Client(("127.0.0.1", port), QUICK)
-        async with await client.request("GET", "/") as answer:
-            assert await answer.read() == b"abcde0123456789fg"
-        await client.close()
-        server.close()
-
-    asyncio.run(main())
-
-
-def test_an_answer_that_ends_with_its_connection_is_read_to_its_end() -> None:
-    async def main() -> None:
-        server, port = await scripted(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nto the end")
-        client = Client(("127.0.0.1", port), QUICK)
-        async with await client.request("GET", "/") as answer:
-            assert await answer.read() == b"to the end"
-        server.close()
-
-    asyncio.run(main())
-
-
-def test_an_answer_larger_than_allowed_is_not_read() -> None:
-    async def test(client: Client, counters: Counters) -> None:
-        async with await client.request("GET", "/large") as answer:
-            with pytest.raises(Unavailable):
-                await answer.read()
-
-    run(test, ClientLimits(read_bytes=1000))
 
 
 def test_a_header_with_a_line_end_is_refused() -> None:

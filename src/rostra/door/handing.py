@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from rostra.kernel.errors import Unavailable
 from rostra.kernel.settings import Settings
-from rostra.wire.client import Answer, Client, ClientLimits
+from rostra.wire.answer import Answer
+from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Request, Response
 
 ANSWER_S: Final = 20.0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from rostra.kernel.errors import Fault, Unavailable
-from rostra.wire.client import Answer, Client, ClientLimits
+from rostra.wire.answer import Answer
+from rostra.wire.client import Client, ClientLimits
 
 ANSWER_S = 15.0
 """Longer than an edge holds a question. One that takes longer was lost on the way."""
