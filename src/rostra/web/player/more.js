@@ -26,7 +26,7 @@ export function begin(page) {
       return;
     }
     fresh = fresh.filter((one) => one.at >= record.parts * record.part_s);
-    if (page.over()) sound.parts = record.parts;
+    if (page.over()) sound.parts ??= record.parts;
     else sound.know(record.parts);
     $("turns").hidden = !page.over() || !record.turns.length;
     $("turnlist").replaceChildren(
