@@ -196,6 +196,8 @@ def test_a_page_opened_early_begins_by_itself(server: Rostra, page: Page, eventu
     assert page.is_visible("#countdown") and page.is_visible("#calendar")
     page.get_by_role("button", name="Play when it starts").click()
     assert page.inner_text("#caption") == "Ready. It begins by itself."
+    page.get_by_text("Other ways to listen", exact=True).click()
+    assert page.get_by_role("link", name="Radio stream", exact=True).is_visible()
 
     page.evaluate("window.unloaded = false; addEventListener('beforeunload', () => (window.unloaded = true))")
     server.run("space", "open", space["id"])
@@ -214,7 +216,7 @@ def test_a_late_start_says_the_new_time_and_the_reason(server: Rostra, page: Pag
     server.run("space", "delay", space["id"], "--minutes", "40", "--reason", "waiting for our guest")
     comes_to_the_front(page)
     page.get_by_text("Starting late").first.wait_for(timeout=5000)
-    assert "The host says: \u2068waiting for our guest\u2069" in page.inner_text("#words")
+    assert "The host says: \u2068waiting for our guest\u2069. Stay here;" in page.inner_text("#words")
     assert "DTSTART:20400101T194000Z" in (page.get_attribute("#calendar", "href") or "")
 
 
@@ -338,6 +340,9 @@ def test_the_page_becomes_the_replay_without_a_reload(own_on_air: dict[str, Any]
     whole = player(page, "parts") * 0.5
     seek(page, whole - 1.5)
     until(page, "document.getElementById('audio').ended", 8)
+    page.get_by_text("Other ways to listen", exact=True).click()
+    ways = [page.get_by_role("link", name=one, exact=True) for one in ("The recording", "HLS stream", "Radio stream")]
+    assert [one.is_visible() for one in ways] == [True, False, False], "what is over flows no more"
     page.get_by_text("Who spoke when").click()
     page.locator("#turnlist button").first.click()
     hears(page)

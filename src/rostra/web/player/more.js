@@ -43,6 +43,7 @@ export function begin(page) {
 
   function show() {
     say("counted", counting(page.space, page.onAir()));
+    for (const one of document.querySelectorAll(".flows")) /** @type {HTMLElement} */ (one).hidden = page.over();
     if ($("how").open && !page.over() && !document.hidden) page.refresh(1e4); // more than rides along with the sound
     wave();
     if (sound.live && !page.over() && !document.hidden && Date.now() > renewAt) {
