@@ -144,7 +144,7 @@ function show(_) {
   $("cannot").hidden = hasPlayer || before() || state === "cancelled";
   $("controls").hidden = before();
   $("volume").hidden = before();
-  $("before").hidden = !before();
+  $("before").hidden = !before() || !space.starts;
   $("calendar").hidden = !before() || !space.starts;
   const playing = begun && !audio.paused;
   const does = before() ? "arm" : playing ? "pause" : "start";
