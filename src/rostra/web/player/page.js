@@ -94,9 +94,11 @@ const total = () => sound.live && begun && !over() ? audio.currentTime : Math.ma
 const isLive = () => (parts ? sound.live : !audio.src.endsWith(replay)) && !over();
 /** Where the ear is, in seconds of the broadcast. The newest minute has seconds of its own; its end is the broadcast's. */
 function here() {
-  const { currentTime, seekable, src } = audio;
+  const { currentTime, duration, seekable, src } = audio;
   if (!src.endsWith(newest)) return currentTime;
-  return total() - (seekable.length && seekable.end(seekable.length - 1) - currentTime);
+  // Chromium tells the end once there is one, others how far one can go at any time.
+  const end = duration < Infinity ? duration : seekable.length ? seekable.end(seekable.length - 1) : currentTime;
+  return total() - end + currentTime;
 }
 
 function toggle() {
@@ -303,7 +305,9 @@ $("loud").oninput = () => {
 $("mute").onclick = () => (audio.muted = !audio.muted);
 audio.onvolumechange = () => $("mute").setAttribute("aria-pressed", String(audio.muted));
 for (const kind of ["play", "pause", "playing", "ended", "seeked"]) audio.addEventListener(kind, show);
-audio.addEventListener("ended", () => onAir() && refresh(0));
+// Where HLS is the browser's own: a live playlist has a length when it is over.
+for (const kind of ["durationchange", "ended"])
+  audio.addEventListener(kind, () => onAir() && audio.src.endsWith(newest) && audio.duration < Infinity && refresh(0));
 audio.addEventListener("playing", () => {
   if (rostra.firstSoundAt || before() && !sound.heardAt) return;
   rostra.firstSoundAt = performance.now();
