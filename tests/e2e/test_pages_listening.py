@@ -135,6 +135,24 @@ def seek(page: Page, second: float) -> None:
     )
 
 
+def left_out_s(page: Page, begin: float, end: float) -> float:
+    """How many of these seconds were not heard."""
+    heard: list[list[float]] = page.evaluate(
+        """() => {
+          const { played } = document.getElementById("audio");
+          return Array.from({ length: played.length }, (_, i) => [played.start(i), played.end(i)]);
+        }"""
+    )
+    return end - begin - sum(max(0.0, min(to, end) - max(since, begin)) for since, to in heard)
+
+
+def note_states(page: Page) -> None:
+    """Keeps in `states` which states the page has said, one after another."""
+    page.evaluate(
+        "(window.states = [], setInterval(() => states.at(-1) === rostra.state || states.push(rostra.state), 10))"
+    )
+
+
 @pytest.mark.alone
 def test_sound_comes_within_five_requests_and_stays_close_to_the_newest(own_on_air: dict[str, Any], page: Page) -> None:
     asked: list[Request] = []
@@ -178,6 +196,8 @@ def test_a_page_opened_early_begins_by_itself(server: Rostra, page: Page, eventu
     assert page.is_visible("#countdown") and page.is_visible("#calendar")
     page.get_by_role("button", name="Play when it starts").click()
     assert page.inner_text("#caption") == "Ready. It begins by itself."
+    page.get_by_text("Other ways to listen", exact=True).click()
+    assert page.get_by_role("link", name="Radio stream", exact=True).is_visible()
 
     page.evaluate("window.unloaded = false; addEventListener('beforeunload', () => (window.unloaded = true))")
     server.run("space", "open", space["id"])
@@ -196,7 +216,7 @@ def test_a_late_start_says_the_new_time_and_the_reason(server: Rostra, page: Pag
     server.run("space", "delay", space["id"], "--minutes", "40", "--reason", "waiting for our guest")
     comes_to_the_front(page)
     page.get_by_text("Starting late").first.wait_for(timeout=5000)
-    assert "The host says: \u2068waiting for our guest\u2069" in page.inner_text("#words")
+    assert "The host says: \u2068waiting for our guest\u2069. Stay here;" in page.inner_text("#words")
     assert "DTSTART:20400101T194000Z" in (page.get_attribute("#calendar", "href") or "")
 
 
@@ -310,18 +330,19 @@ def test_volume_and_mute_are_the_listeners_own(on_air: dict[str, Any], page: Pag
 def test_the_page_becomes_the_replay_without_a_reload(own_on_air: dict[str, Any], page: Page, server: Rostra) -> None:
     page.goto(own_on_air["page"])
     hears(page)
-    page.evaluate(
-        "(window.states = [], setInterval(() => states.at(-1) === rostra.state || states.push(rostra.state), 10))"
-    )
+    note_states(page)
     server.run("space", "end", own_on_air["id"])
     until(page, "rostra.state === 'ended'", 6)
     page.get_by_text("That was all of it.").wait_for(timeout=10_000)
-    page.wait_for_selector("#turns", timeout=5000)
+    page.wait_for_selector("#turns", timeout=10_000)
     page.get_by_role("button", name="Play", exact=True).click()
     until(page, "rostra.playing && rostra.position() > 0.5 && rostra.position() < 6", 5)
     whole = player(page, "parts") * 0.5
     seek(page, whole - 1.5)
     until(page, "document.getElementById('audio').ended", 8)
+    page.get_by_text("Other ways to listen", exact=True).click()
+    ways = [page.get_by_role("link", name=one, exact=True) for one in ("The recording", "HLS stream", "Radio stream")]
+    assert [one.is_visible() for one in ways] == [True, False, False], "what is over flows no more"
     page.get_by_text("Who spoke when").click()
     page.locator("#turnlist button").first.click()
     hears(page)
@@ -341,7 +362,7 @@ def test_who_comes_as_it_ends_is_given_the_recording(
     page.route("**/join.mp4*", too_late)
     page.goto(own_on_air["page"])
     until(page, "window.rostra && rostra.state === 'ended'", 20)
-    page.get_by_text("Who spoke when").wait_for(timeout=5000)
+    page.get_by_text("Who spoke when").wait_for(timeout=10_000)
     page.get_by_role("button", name="Play", exact=True).click()
     hears(page)
     assert player(page, "position()") < 6
@@ -492,11 +513,97 @@ def test_who_was_away_past_the_end_goes_on_where_the_ear_was(
     until(page, f"rostra.position() > {stopped} + 2.5", 10)
     assert player(page, "position()") < stopped + 8, "nothing was left out"
     assert page.inner_text("#caption") == "Playing the recording"
-    page.wait_for_selector("#turns", timeout=5000)
+    page.wait_for_selector("#turns", timeout=10_000)
     whole = player(page, "parts") * 0.5
     assert whole > stopped + 16
     seek(page, whole - 2)
     page.get_by_text("That was all of it.").wait_for(timeout=10_000)
+
+
+@pytest.mark.parametrize("away", [cut_off, asleep])
+def test_who_was_away_for_some_seconds_across_the_end_hears_all_of_it(
+    own_on_air: dict[str, Any],
+    page: Page,
+    server: Rostra,
+    eventually: Eventually,
+    away: Callable[[Page], AbstractContextManager[None]],
+) -> None:
+    page.goto(own_on_air["page"])
+    hears(page)
+    stopped = player(page, "position()")
+    with away(page):
+        eventually(lambda: server.state(own_on_air["id"])["elapsed_s"] > stopped + 11, 40)
+        server.run("space", "end", own_on_air["id"])
+    page.locator("#lamp", has_text="Ended").wait_for(timeout=20_000)
+    page.get_by_text("That was all of it.").wait_for(timeout=25_000)
+    whole = player(page, "parts") * 0.5
+    assert whole > stopped + 9
+    missed = left_out_s(page, stopped, whole)
+    assert missed < 0.2, "nobody is behind live where there is no live"
+    assert page.evaluate("document.getElementById('audio').playbackRate") == 1
+
+
+@contextmanager
+def told_late(page: Page) -> Iterator[None]:
+    """What the door said last is all that it says for a while, as through a cache."""
+    said = page.evaluate("fetch(location.pathname + '/state.json').then((answer) => answer.text())")
+    page.route("**/state.json", lambda route: route.fulfill(body=said, content_type="application/json"))
+    yield
+    page.unroute("**/state.json")
+
+
+def test_go_live_after_an_end_that_the_page_does_not_know_of_leads_into_the_recording(
+    own_on_air: dict[str, Any], page: Page, server: Rostra
+) -> None:
+    page.goto(own_on_air["page"])
+    hears(page)
+    until(page, "rostra.position() > 6", 15)
+    seek(page, 1)
+    until(page, "!rostra.live && rostra.position() >= 1 && rostra.position() < 3", 3)
+    hears(page)
+    note_states(page)
+    page.wait_for_event("request", lambda request: request.url.endswith("/state.json"), timeout=20_000)
+    with told_late(page):  # and the page's own next question is 8 s away
+        server.run("space", "end", own_on_air["id"])
+        page.get_by_role("button", name="Go live").click()
+        stopped = player(page, "position()")
+        page.wait_for_timeout(1000)
+    page.locator("#lamp", has_text="Ended").wait_for(timeout=4000)
+    page.locator("#words", has_text="This is the whole of it.").wait_for(timeout=1000)
+    until(page, f"rostra.playing && rostra.position() > {stopped} + 1.5")
+    assert page.inner_text("#caption") == "Playing the recording" and not page.is_visible("#golive")
+    page.get_by_text("That was all of it.").wait_for(timeout=20_000)
+    whole = player(page, "parts") * 0.5
+    assert left_out_s(page, 1.5, whole) < 0.2
+    page.get_by_role("button", name="Play", exact=True).click()
+    hears(page)
+    assert player(page, "gaps") == 0 and page.evaluate("states") == ["live", "ended"]
+
+
+def test_who_moves_the_bar_beyond_an_end_that_the_page_does_not_know_of_comes_to_that_end(
+    own_on_air: dict[str, Any], page: Page, server: Rostra, eventually: Eventually
+) -> None:
+    page.goto(own_on_air["page"])
+    hears(page)
+    until(page, "rostra.position() > 6", 15)
+    seek(page, player(page, "position()") - 3)
+    until(page, "!rostra.live")
+    kept_back: list[Route] = []
+    page.route("**/opus/**", lambda route: kept_back.append(route))  # so that the end is not at hand
+    eventually(lambda: server.state(own_on_air["id"])["elapsed_s"] > 14, 20)
+    with told_late(page):
+        server.run("space", "end", own_on_air["id"])
+        page.unroute("**/opus/**")
+        page.wait_for_timeout(5000)
+        seek(page, player(page, "parts") * 0.5 - 2.5)
+        page.wait_for_timeout(300)
+    page.get_by_text("That was all of it.").wait_for(timeout=5000)
+    page.wait_for_selector("#turns", timeout=10_000)
+    whole = player(page, "parts") * 0.5
+    assert abs(whole - server.state(own_on_air["id"])["elapsed_s"]) < 1.5
+    assert abs(player(page, "position()") - whole) < 0.3
+    seek(page, 2)
+    hears(page)
 
 
 def test_sound_goes_on_where_nothing_may_say_that_we_are_here(on_air: dict[str, Any], page: Page) -> None:
@@ -600,6 +707,47 @@ def test_going_back_with_hls_of_its_own_takes_the_playlist_that_begins_at_the_fi
     whole = player(page, "parts") * 0.5
     assert page.evaluate(source) == on_air["replay"]
     assert whole - 12 < page.evaluate(sought) <= whole - 9.5
+
+
+def test_where_hls_is_the_browsers_own_the_end_does_not_change_where_the_ear_is(
+    own_on_air: dict[str, Any], page: Page, server: Rostra, eventually: Eventually
+) -> None:
+    """The newest minute has seconds of its own; here it ends at 5 and the ear is at 2, three seconds before the end."""
+    page.add_init_script(
+        """delete window.MediaSource; delete window.ManagedMediaSource;
+        HTMLMediaElement.prototype.canPlayType = () => "maybe";
+        Object.defineProperties(HTMLMediaElement.prototype, {
+          currentTime: { get() { return this.at ?? 2; }, set(to) { this.at = to; } },
+          duration: { get: () => (window.tells === "duration" ? 5 : Infinity) },
+          seekable: { get: () => ({ length: Number(window.tells === "seekable"), end: () => 5 }) },
+        });"""
+    )
+    loading: list[Route] = []
+    page.route("**/hls/*.m3u8", lambda route: loading.append(route))
+    page.route("**/recording.m4a", lambda route: loading.append(route))
+
+    def shown_s(what: str) -> int:
+        minutes, _, seconds = page.inner_text(what).partition(":")
+        return 60 * int(minutes) + int(seconds)
+
+    eventually(lambda: (server.state(own_on_air["id"])["elapsed_s"] or 0) > 9, 30)
+    page.goto(own_on_air["page"])
+    until(page, "document.getElementById('audio').src && window.rostra.parts > 18", 20)
+    server.run("space", "end", own_on_air["id"])
+    page.evaluate("window.tells = 'duration'")
+    page.locator("#audio").dispatch_event("durationchange")  # which is how such a page learns of it soonest
+    page.locator("#lamp", has_text="Ended").wait_for(timeout=5000)
+    whole = server.state(own_on_air["id"])["elapsed_s"]
+    for tells in ("duration", "seekable"):  # as browsers differ
+        page.evaluate(f"window.tells = '{tells}'")
+        page.wait_for_timeout(500)
+        assert abs(shown_s("#total") - whole) <= 1 and abs(shown_s("#here") - (whole - 3)) <= 1
+        assert abs(int(page.locator("#seek").input_value()) - (whole - 3)) <= 1
+    page.wait_for_selector("#turns", timeout=10_000)  # and with it the length of the record
+    assert abs(shown_s("#total") - whole) <= 1 and abs(shown_s("#here") - (whole - 3)) <= 1
+    seek(page, 4)
+    assert page.evaluate("document.getElementById('audio').src").endswith("/recording.m4a")
+    assert shown_s("#here") == 4
 
 
 def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:

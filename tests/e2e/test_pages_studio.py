@@ -99,6 +99,9 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     page.get_by_role("button", name="End it").click()
     expect(page.locator("#words")).to_have_text("It has ended. Listeners find the recording on the same page.")
     eventually(lambda: server.state(space["id"])["state"] == "ended")
+    expect(page.locator(".card")).to_contain_text("not here")
+    expect(page.locator(".card .ring")).to_have_attribute("style", "--l: 0;")
+    expect(page.locator("#count")).to_have_text("")
 
 
 def test_a_guest_comes_by_link_is_muted_asked_and_removed(

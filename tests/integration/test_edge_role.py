@@ -198,11 +198,14 @@ def test_the_end_answers_who_waits_and_completes_the_playlists(tmp_path: Path) -
         await world.waiting(3)
         await world.broadcast.end()
         assert ((await part).status, (await part).headers["rostra-ended"]) == (404, "1")
+        assert (await part).headers["rostra-next"] == "11"
         assert (await segment).body == b"".join(payload(Rendition.HLS, n) for n in range(8, 11))
         assert (await listing).body.endswith(b"#EXT-X-ENDLIST\n")
         assert (await world.get("hls/replay.m3u8")).body.endswith(b"#EXT-X-ENDLIST\n")
         join = await world.get("opus/join.mp4")
-        assert (join.status, join.headers["rostra-ended"]) == (404, "1")
+        assert (join.status, join.headers["rostra-ended"], join.headers["rostra-next"]) == (404, "1", "11")
+        for beyond in ("part/11", "part/4000", "wide/6", "seg/2"):
+            assert (await world.get(f"opus/{beyond}.m4s")).headers["rostra-next"] == "11"
         assert (await world.get("opus/part/10.m4s")).status == 200
 
     run(tmp_path, test)

@@ -110,6 +110,22 @@ def test_the_page_says_without_scripts_what_is_the_case(pages: Pages, state: Sta
         assert "<audio controls" in html.partition("<noscript>")[2]
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_who_runs_no_scripts_is_given_no_stream_of_what_is_over(pages: Pages, state: State) -> None:
+    html = parts(pages.space(space(state), START_US).to(get()).at(DATE))[1].decode()
+    shown = re.sub(r"<(li|p)\b[^>]* hidden>.*?</\1>|<script.*?</script>", "", html, flags=re.DOTALL)
+    over = state in (State.ENDED, State.CANCELLED)
+    assert [one in shown for one in ("hls/index.m3u8", "live.mp3", "live.opus")] == [not over] * 3
+    assert ("recording.m4a" in shown and "hls/replay.m3u8" in shown) == (state is not State.CANCELLED)
+
+
+def test_home_says_of_what_comes_next_when_or_that_it_is_about_to(pages: Pages) -> None:
+    soon = [space(State.SCHEDULED), space(State.SCHEDULED, starts_us=None), space(State.OPEN, starts_us=None)]
+    html = parts(pages.home([], soon, []).to(get()).at(DATE))[1].decode()
+    whens = re.findall(r"</bdi> · (?:<[^>]*>)?([^<]+)", html)
+    assert whens == ["08:12 UTC on Friday 15 January", "No time is set yet", "About to start"]
+
+
 def test_what_can_wait_is_named_by_the_page_and_brings_what_it_needs(pages: Pages) -> None:
     html = parts(pages.space(space(), START_US).to(get()).at(DATE))[1].decode()
     named = re.search(r'<main data-more="/web/(more\.[0-9a-f]+\.js)">', html)

@@ -29,7 +29,13 @@ def test_a_late_start_names_the_new_time_and_the_reason() -> None:
     late = space(State.DELAYED, starts_us=START_US + 3_000_000_000, reason="waiting for our <guest>")
     said = str(view.sentence(late))
     assert said.startswith("Starting late: now <time ")
-    assert "The host says: <bdi>waiting for our &lt;guest&gt;</bdi>" in said
+    assert "The host says: <bdi>waiting for our &lt;guest&gt;</bdi>. Stay here;" in said
+
+
+@pytest.mark.parametrize("reason", ["Our guest is ill.", "Why not tomorrow?", "See you tomorrow!", "We wait…"])
+def test_a_reason_that_ends_as_a_sentence_is_left_so(reason: str) -> None:
+    said = view.sentence(space(State.CANCELLED, reason=reason))
+    assert said == f"This will not take place. The host says: <bdi>{reason}</bdi>"
 
 
 def test_a_page_asks_often_only_when_something_can_happen() -> None:

@@ -176,7 +176,9 @@ def calendar_link(space: Space, page_url: str, now_us: int) -> str:
 
 
 def _said(reason: str) -> Markup:
-    return Markup(" The host says: <bdi>{}</bdi>").format(escape(reason)) if reason else Markup("")
+    if not reason:
+        return Markup("")
+    return Markup(" The host says: <bdi>{}</bdi>{}").format(escape(reason), "" if reason[-1] in ".!?…" else ".")
 
 
 def _basic(wall_us: int) -> str:

@@ -55,6 +55,12 @@ def sentence(status: int, words: str, *more: tuple[str, str]) -> Prepared:
     return Prepared(status, headers, f"{words}\n".encode())
 
 
+@lru_cache(maxsize=512)
+def over(parts: int) -> Prepared:
+    """OVER, and how many parts there are in all: who asked for one beyond them learns where the end is."""
+    return sentence(404, _OVER, ("Rostra-Ended", "1"), ("Rostra-Next", str(parts)), EXPOSE)
+
+
 def not_modified(etag: str, cache: tuple[str, str]) -> Prepared:
     return Prepared(304, [cache, ("ETag", etag), CORS])
 
@@ -75,9 +81,8 @@ def takes_gzip(accept_encoding: str) -> bool:
 NOT_FOUND: Final = sentence(404, "There is nothing here.")
 NO_SPACE: Final = sentence(404, "There is no such Space.")
 NOT_ON_AIR: Final = sentence(503, "This Space is not on the air yet. Please ask again.", ("Retry-After", "2"), EXPOSE)
-OVER: Final = sentence(
-    404, "This Space has ended; there is nothing after its last part.", ("Rostra-Ended", "1"), EXPOSE
-)
+_OVER: Final = "This Space has ended; there is nothing after its last part."
+OVER: Final = sentence(404, _OVER, ("Rostra-Ended", "1"), EXPOSE)
 NEVER_CAME: Final = sentence(404, "This Space was cancelled; it has no sound.", ("Rostra-Ended", "1"), EXPOSE)
 TOO_FAR: Final = sentence(404, "This part does not exist yet, and it is too early to wait for it.")
 BLOCKED_TOO_LONG: Final = sentence(

@@ -103,7 +103,7 @@ class Channel:
         if not self.parts:
             self.give_up(answers.NEVER_CAME)
             return
-        self.waiting.no_part_comes(answers.OVER)
+        self.waiting.no_part_comes(self.over)
         self.waiting.wake(None, self.lists.made)
 
     def close(self) -> None:
@@ -134,6 +134,11 @@ class Channel:
             if self.init_bytes is not None:
                 sister.begin(self.init_bytes)
         return sister
+
+    @property
+    def over(self) -> Prepared:
+        """There is nothing after the last part of the record."""
+        return answers.over(self._playlists.parts)
 
     @property
     def held_in_all(self) -> int:

@@ -153,7 +153,7 @@ class Desk:
         if number < channel.parts:
             self._stored(exchange, follower, channel, f'"p{number}"', channel.of_record(number))
         elif channel.ended:
-            exchange.send_prepared(follower.why_nothing())
+            exchange.send_prepared(follower.why_nothing(channel))
         elif number >= channel.parts + channel.ahead:
             exchange.send_prepared(answers.TOO_FAR)
         elif self._may_wait(exchange, channel):
@@ -169,7 +169,7 @@ class Desk:
                 exchange, follower, channel, f'"s{msn}"', range(numbers.start, min(numbers.stop, channel.parts))
             )
         elif channel.ended:
-            exchange.send_prepared(follower.why_nothing())
+            exchange.send_prepared(follower.why_nothing(channel))
         elif msn > channel.rendition.shape.segments_complete(channel.parts):
             exchange.send_prepared(answers.TOO_FAR)
         elif self._may_wait(exchange, channel):
@@ -231,7 +231,7 @@ class Desk:
             channel = channel.wide()
         answer = channel.join()
         if channel.ended:
-            exchange.send_prepared(follower.why_nothing())
+            exchange.send_prepared(follower.why_nothing(channel))
         elif answer is not None:
             self._begins(exchange, follower)
             channel.ears.hear(exchange)

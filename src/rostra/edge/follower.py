@@ -118,10 +118,12 @@ class Follower:
         """Records of earlier versions have none."""
         return self.channels[Rendition.LOW].init is not None or not self.channels[Rendition.HLS].parts
 
-    def why_nothing(self) -> Prepared:
-        """The answer to a request that waited in vain."""
+    def why_nothing(self, channel: Channel | None = None) -> Prepared:
+        """The answer to a request that waited in vain, for a part of this channel if it was for one."""
+        if self.over and self.space.state is State.CANCELLED:
+            return answers.NEVER_CAME
         if self.over:
-            return answers.NEVER_CAME if self.space.state is State.CANCELLED else answers.OVER
+            return channel.over if channel is not None else answers.OVER
         if self.space.live_since_us is None:
             return answers.NOT_ON_AIR
         return answers.BLOCKED_TOO_LONG

@@ -26,7 +26,7 @@ export function begin(page) {
       return;
     }
     fresh = fresh.filter((one) => one.at >= record.parts * record.part_s);
-    if (page.over()) sound.parts = record.parts;
+    if (page.over()) sound.parts ??= record.parts;
     else sound.know(record.parts);
     $("turns").hidden = !page.over() || !record.turns.length;
     $("turnlist").replaceChildren(
@@ -43,6 +43,7 @@ export function begin(page) {
 
   function show() {
     say("counted", counting(page.space, page.onAir()));
+    for (const one of document.querySelectorAll(".flows")) /** @type {HTMLElement} */ (one).hidden = page.over();
     if ($("how").open && !page.over() && !document.hidden) page.refresh(1e4); // more than rides along with the sound
     wave();
     if (sound.live && !page.over() && !document.hidden && Date.now() > renewAt) {

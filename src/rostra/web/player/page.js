@@ -45,8 +45,10 @@ const tell = {
     space.count = said.count;
     show();
   },
-  over() {
-    refresh(0);
+  /** There is no more sound. The door, or what stands before it, may know that a moment later. */
+  async over() {
+    await refresh(0);
+    if (onAir()) wait(1e3 * (1 + Math.random())).then(tell.over);
   },
   /** @param {boolean} on */
   trouble(on) {
@@ -63,7 +65,7 @@ function listen(second) {
   refused = false;
   if (!parts) {
     // The live playlist holds the newest minute alone, in seconds of its own; only the replay's are the broadcast's.
-    const source = space.sound + (!onAir() ? "/recording.m4a" : second === undefined ? "/hls/index.m3u8" : replay);
+    const source = space.sound + (!onAir() ? "/recording.m4a" : second === undefined ? newest : replay);
     const there = () => second !== undefined && (audio.currentTime = second);
     audio.onloadedmetadata = there; // some forget where to be when they load
     if (audio.src !== source) audio.src = source;
@@ -85,12 +87,19 @@ function listen(second) {
   show();
 }
 
+const newest = "/hls/index.m3u8";
 const replay = "/hls/replay.m3u8";
 const over = () => space.state === "ended";
-const total = () => sound.live && begun && !over() ? audio.currentTime : Math.max(sound.count() * PART_S, over() ? (space.elapsed_s ?? 0) : 0, audio.currentTime);
+const total = () => sound.live && begun && !over() ? audio.currentTime : Math.max(over() && sound.parts === null ? (space.elapsed_s ?? 0) : sound.count() * PART_S, audio.currentTime);
 const isLive = () => (parts ? sound.live : !audio.src.endsWith(replay)) && !over();
-/** Where the ear is, in seconds of the broadcast. */
-const here = () => (!parts && begun && isLive() ? total() : audio.currentTime);
+/** Where the ear is, in seconds of the broadcast. The newest minute has seconds of its own; its end is the broadcast's. */
+function here() {
+  const { currentTime, duration, seekable, src } = audio;
+  if (!src.endsWith(newest)) return currentTime;
+  // Chromium tells the end once there is one, others how far one can go at any time.
+  const end = duration < Infinity ? duration : seekable.length ? seekable.end(seekable.length - 1) : currentTime;
+  return total() - end + currentTime;
+}
 
 function toggle() {
   if (before()) {
@@ -137,7 +146,7 @@ function show(_) {
   $("cannot").hidden = hasPlayer || before() || state === "cancelled";
   $("controls").hidden = before();
   $("volume").hidden = before();
-  $("before").hidden = !before();
+  $("before").hidden = !before() || !space.starts;
   $("calendar").hidden = !before() || !space.starts;
   const playing = begun && !audio.paused;
   const does = before() ? "arm" : playing ? "pause" : "start";
@@ -235,7 +244,8 @@ function take(said) {
   const was = space.state;
   space = said;
   if (space.elapsed_s && !(begun && parts)) sound.know(Math.floor(space.elapsed_s / PART_S));
-  if (over() && was !== "ended") wait(2e3 * Math.random()).then(() => (more ? more.levels() : loadMore()));
+  // What caches keep of the levels while it is on the air is two seconds old at most.
+  if (over() && was !== "ended") wait(2e3 * (1 + Math.random())).then(() => (more ? more.levels() : loadMore()));
   const late = Date.parse(space.starts ?? "") - now() > 6e4;
   const missed = over() && parts && !sound.started; // it ended as we came
   if (begun && (space.state === "cancelled" || (before() && late) || missed)) {
@@ -295,6 +305,9 @@ $("loud").oninput = () => {
 $("mute").onclick = () => (audio.muted = !audio.muted);
 audio.onvolumechange = () => $("mute").setAttribute("aria-pressed", String(audio.muted));
 for (const kind of ["play", "pause", "playing", "ended", "seeked"]) audio.addEventListener(kind, show);
+// Where HLS is the browser's own: a live playlist has a length when it is over.
+for (const kind of ["durationchange", "ended"])
+  audio.addEventListener(kind, () => onAir() && audio.src.endsWith(newest) && audio.duration < Infinity && refresh(0));
 audio.addEventListener("playing", () => {
   if (rostra.firstSoundAt || before() && !sound.heardAt) return;
   rostra.firstSoundAt = performance.now();

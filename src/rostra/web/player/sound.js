@@ -169,22 +169,23 @@ export class Sound {
   /** @param {number} run */
   async follow(run) {
     while (run === this.run) {
-      const { next } = this;
+      const { next, audio } = this;
       if (this.parts !== null && next >= this.parts) return this.finish();
-      if (!this.live && this.bufferedEnd() - this.audio.currentTime > AHEAD_S) {
+      if (!this.live && this.bufferedEnd() - audio.currentTime > AHEAD_S) {
         await wait(500);
         continue;
       }
       const whole = next % SEGMENT === 0 && next + SEGMENT < this.count();
       const step = whole ? SEGMENT : this.live && next % this.step === 0 ? this.step : 1;
+      const asked = Date.now();
       const answer = await this.ask(`${whole ? "seg" : step > 1 ? "wide" : "part"}/${next / step}.m4s`, run);
       if (!answer) continue;
-      // Asleep or cut off for long: what was missed stays on the bar, the ear goes to now.
-      if (this.live && this.count() - next > 30) return this.join();
+      // Far behind: what was missed stays on the bar, the ear goes to now; if there is a now, which the edge knows.
+      if (this.live && !audio.paused && (this.count() - next > 16 || this.bufferedEnd() - audio.currentTime > 8)) return this.join();
       this.next = next + step;
       if (this.live || this.next > this.newest.part) this.know(this.next);
       if (this.live) this.newest = { part: this.next, at: Date.now() };
-      this.pace();
+      if (Date.now() - asked > 99) this.pace(); // it was waited for, so it is the newest
       await this.append(answer.bytes, run, false);
     }
   }
@@ -223,7 +224,8 @@ export class Sound {
           return { bytes, headers };
         }
         if (headers.has("Rostra-Ended") && run === this.run) {
-          if (!path.startsWith("join")) this.parts ??= this.next;
+          const all = Number(headers.get("Rostra-Next"));
+          if (all || !path.startsWith("join")) this.parts = all || (this.parts ?? this.next);
           this.tell.over();
           return null;
         }
@@ -240,7 +242,7 @@ export class Sound {
     return null;
   }
 
-  /** Hold the ear where the next part comes just in time: nudge where it drifts, jump where it fell far behind. */
+  /** Hold the ear where the next part comes just in time: nudge where it drifts, skip silence where it fell behind. */
   pace() {
     const { audio } = this;
     if (!this.live || audio.paused || audio.seeking || this.want !== null) return;
@@ -249,7 +251,7 @@ export class Sound {
     const slack = end - here; // what was left to hear when the part came
     // Behind by more than a moment: silence is skipped first, since nobody misses it.
     const loud = this.said.find((one) => one.at > here && one.now.level > QUIET_DBFS)?.at ?? end;
-    const to = slack > 8 ? end - 0.5 : this.level > QUIET_DBFS ? here : Math.min(loud, end) - 0.5;
+    const to = this.level > QUIET_DBFS ? here : Math.min(loud, end) - 0.5;
     if (slack > 1.2 && to > here + 0.3) {
       this.slack = [];
       audio.currentTime = to;
@@ -348,7 +350,10 @@ export class Sound {
     if (playing) audio.play().catch(() => {});
   }
 
+  /** All of it is here. Nobody is behind any more, and who wanted to be beyond the end is at the end. */
   finish() {
+    this.audio.playbackRate = 1;
+    if (this.parts && (this.want ?? 0) > this.parts * PART_S - 0.1) return this.seek(Infinity);
     if (this.source?.readyState === "open") this.source.endOfStream();
     this.cut.abort();
   }

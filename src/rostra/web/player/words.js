@@ -46,7 +46,7 @@ export const LAMP = /** @type {Record<string, string>} */ ({
 }); // prettier-ignore
 
 /** Somebody's own words inside ours: set apart, so that their direction stays theirs. @param {string} text */
-const theirs = (text) => (text ? ` The host says: \u2068${text}\u2069` : "");
+const theirs = (text) => (text ? ` The host says: \u2068${text}\u2069${/[.!?…]$/.test(text) ? "" : "."}` : "");
 
 /**
  * The sentence of a state; it changes only when the state does.

@@ -176,7 +176,7 @@ function show() {
   $("next").hidden = false;
   $("stage").hidden = false;
   $("onair").hidden = !studio.live_since;
-  fill($("count"), studio.live_since ? `${studio.count.toLocaleString("en")} listening` : "");
+  fill($("count"), studio.live_since && !over() ? `${studio.count.toLocaleString("en")} listening` : "");
   $("check").hidden = over() || !me;
   $("ask").hidden = Boolean(mic.track);
   $("tools").hidden = !mic.track;
@@ -208,7 +208,7 @@ function show() {
 
 function rings() {
   for (const card of $("seats").children) {
-    const dbfs = levels[card.dataset.seat] ?? -127;
+    const dbfs = card.classList.contains("off") ? -127 : (levels[card.dataset.seat] ?? -127); // who has left is silent
     card.querySelector(".ring").style.setProperty("--l", String(Math.min(1, Math.max(0, (dbfs + 55) / 45))));
   }
 }
