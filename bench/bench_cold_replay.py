@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -26,6 +27,7 @@ from broadcasts import SPACE, Broadcast
 from rostra_process import Rostra, free_ports
 
 SEEKS = 20
+PIECE = 65_536
 
 
 def main() -> None:
@@ -42,9 +44,11 @@ def main() -> None:
         with Rostra(data, args.port or free_ports(8)) as server:
             chance = random.Random(1)
             for _ in range(args.rounds):
-                _fresh_edge(server)
-                cached.append(_drop(data))
-                _open(server, parts, chance, times, data)
+                for look in (_replay, _recording):
+                    _fresh_edge(server)
+                    cached.append(_drop(data))
+                    with closing(_Asking(server, times)) as asking:
+                        look(asking, parts, chance, data)
         size = sum(file.stat().st_size for file in (data / "spaces" / SPACE).iterdir())
     row = {
         "hours": args.hours, "rounds": args.rounds, "megabytes": round(size / 1e6), "cached_share": round(max(cached), 3),
@@ -90,27 +94,54 @@ def _drop(data: Path) -> float:
     return kept / whole
 
 
-def _open(server: Rostra, parts: int, chance: random.Random, times: dict[str, list[float]], data: Path) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port + 1, timeout=30)
+class _Asking:
+    def __init__(self, server: Rostra, times: dict[str, list[float]]) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port + 1, timeout=30)
+        self._times = times
 
-    def ask(what: str, path: str, **headers: str) -> None:
+    def ask(self, what: str, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
         began = time.perf_counter()
-        connection.request("GET", f"/s/{SPACE}/{path}", headers=headers)
-        answer = connection.getresponse()
-        answer.read()
+        self._connection.request("GET", f"/s/{SPACE}/{path}", headers=headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
         assert answer.status in (200, 206), (path, answer.status)
-        times.setdefault(what, []).append((time.perf_counter() - began) * 1000)
+        self._times.setdefault(what, []).append((time.perf_counter() - began) * 1000)
+        return answer, body
 
-    ask("open_replay", "opus/replay.m3u8")
-    ask("first_part", "opus/part/0.m4s")
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _replay(asking: _Asking, parts: int, chance: random.Random, data: Path) -> None:
+    asking.ask("open_replay", "opus/replay.m3u8")
+    asking.ask("first_part", "opus/part/0.m4s")
     _drop(data)
-    ask("levels", "opus/levels.json")
-    ask("recording_first_bytes", "recording.m4a", Range="bytes=0-65535")
+    asking.ask("levels", "opus/levels.json")
+    _drop(data)
+    asking.ask("recording_first_bytes", "recording.m4a", Range="bytes=0-65535")
     for _ in range(SEEKS):
         _drop(data)
-        ask("seek_part", f"opus/part/{chance.randrange(parts)}.m4s")
-        ask("seek_segment", f"hls/seg/{chance.randrange(parts // 8)}.m4s")
-    connection.close()
+        asking.ask("seek_part", f"opus/part/{chance.randrange(parts)}.m4s")
+        asking.ask("seek_segment", f"hls/seg/{chance.randrange(parts // 8)}.m4s")
+
+
+def _recording(asking: _Asking, parts: int, chance: random.Random, data: Path) -> None:
+    """The first thing that this edge is asked for at all; then as a player that seeks, and one that reads the whole index first."""
+    answer, begin = asking.ask("open_recording", "recording.m4a", Range="bytes=0-65535")
+    size = int(answer.headers["content-range"].rpartition("/")[2])
+    index_end = _after_moov(begin)
+    for _ in range(SEEKS):
+        _drop(data)
+        at = chance.randrange(index_end, size - PIECE)
+        asking.ask("seek_recording", "recording.m4a", Range=f"bytes={at}-{at + PIECE - 1}")
+    _drop(data)
+    asking.ask("recording_index", "recording.m4a", Range=f"bytes=0-{index_end - 1}")
+
+
+def _after_moov(begin: bytes) -> int:
+    ftyp = int.from_bytes(begin[:4], "big")
+    assert begin[ftyp + 4 : ftyp + 8] == b"moov"
+    return ftyp + int.from_bytes(begin[ftyp : ftyp + 4], "big")
 
 
 def _spread(found: list[float]) -> dict[str, float]:

@@ -210,10 +210,12 @@ def test_the_finished_recording_sounds_exactly_like_the_live_parts(
     shape = rendition.shape
     live, whole = tmp_path / "live.mp4", tmp_path / "recording.m4a"
     live.write_bytes(init + b"".join(parts))
-    views = [fmp4.read_part(payload) for payload in parts]
-    file = progressive.finished(rendition, init, [(one.sizes, one.media_offset, one.media_length) for one in views])
-    media = [payload[one.media_offset :][: one.media_length] for payload, one in zip(parts, views, strict=True)]
-    whole.write_bytes(file.head + b"".join(media))
+    bare = [fmp4.part(rendition, number, fmp4.frames_of(payload), START_US) for number, payload in enumerate(parts)]
+    file = progressive.finished(rendition, init, map(len, bare))
+    sizes = b"".join(fmp4.read_part(payload).sizes for payload in bare)
+    sources = {progressive.HEAD: file.head, progressive.SIZES: sizes, **dict(enumerate(bare))}
+    runs = file.extents(0, file.size)
+    whole.write_bytes(b"".join(sources[one.part][one.offset : one.offset + one.length] for one in runs))
     assert [path for path, _ in boxes(whole.read_bytes()) if path.count("/") == 1] == ["/ftyp", "/moov", "/mdat"]
     stream, packets = probed(whole)
     assert stream["duration_ts"] == 10 * shape.part_samples

@@ -453,6 +453,42 @@ def test_stopping_answers_those_who_wait(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_a_rotten_part_costs_the_recording_only_what_is_made_of_it(tmp_path: Path) -> None:
+    """Nothing of the recording is read but what is asked for."""
+    parts, rotten = 2000, 1500
+
+    async def test(world: World) -> None:
+        await world.broadcast.go_live()
+        await world.broadcast.add(parts)
+        await world.broadcast.end()
+        reader = world.broadcast.library.reader(SPACE)
+        reader.refresh()
+        (place,) = reader.places(Rendition.HLS, rotten, rotten + 1)
+        reader.close()
+        with (tmp_path / "spaces" / SPACE / "timeline").open("r+b") as file:
+            file.seek(place[0])
+            file.write(bytes(300))
+
+        async def ask(start: int, length: int) -> Got:
+            return await world.get("recording.m4a", Range=f"bytes={start}-{start + length - 1}")
+
+        begin = await ask(0, 4096)
+        size = int(begin.headers["content-range"].rpartition("/")[2])
+        last = payload(Rendition.HLS, parts - 1)[fmp4.lead_bytes(Rendition.HLS) :]
+        assert (await ask(size - len(last), len(last))).body == last
+        row = 4 * Rendition.HLS.shape.frames_per_part
+        table = begin.body.index(b"stsz") + 16
+        for number in (0, 700, parts - 1):
+            sizes = fmp4.read_part(payload(Rendition.HLS, number)).sizes
+            assert (await ask(table + number * row, row)).body == sizes
+        assert (await ask(table + rotten * row, row)).status == 503
+        whole = await world.get("recording.m4a")
+        assert whole.status == 200
+        assert table < len(whole.body) < table + rotten * row, "who reads on sees that it is not the whole"
+
+    run(tmp_path, test)
+
+
 def test_a_damaged_record_is_said_and_others_are_served(tmp_path: Path) -> None:
     other = SpaceId("mnpqrstuvw")
 
@@ -509,6 +545,7 @@ def test_a_replay_of_two_hours_opens_and_seeks_at_once(tmp_path: Path) -> None:
             took_s[path] = time.monotonic() - before
             assert got.status in (200, 206), path
         assert max(took_s.values()) < 2, took_s
+        assert took_s["recording.m4a"] < 0.5, took_s
         before = time.monotonic()
         assert (await world.get("recording.m4a", Range="bytes=80000000-80001000")).status == 206
         assert time.monotonic() - before < 0.5

@@ -53,6 +53,9 @@ def test_a_reader_sees_what_was_written(tmp_path: Path) -> None:
     assert kinds == [Kind.EVENT] * 3 + [Kind.INIT] + [Kind.PART] * 5
     assert reader.init(Rendition.OPUS) == b"init bytes"
     assert [reader.payload(entry) for entry in reader.parts(Rendition.OPUS)] == [part(n)[1] for n in range(5)]
+    places = reader.places(Rendition.OPUS)
+    assert [reader.pieces(*place) for place in places] == [part(n)[1] for n in range(5)]
+    assert reader.places(Rendition.OPUS, 1, 3) == places[1:3] and not reader.places(Rendition.OPUS, 5)
     assert reader.space.state is State.LIVE
     assert library.snapshot(SPACE) == reader.space
     assert list(reader.refresh()) == []

@@ -31,6 +31,32 @@ def test_what_is_written_is_read_back(
     assert fmp4.frames_of(memoryview(payload)) == frames
 
 
+@given(renditions, st.integers(0, 2**33), st.data())
+def test_a_part_without_a_message_tells_its_sizes_before_its_first_frame(
+    rendition: Rendition, number: int, data: st.DataObject
+) -> None:
+    count, end = rendition.shape.frames_per_part, fmp4.lead_bytes(rendition)
+    frames = data.draw(st.lists(st.binary(min_size=1, max_size=40), min_size=count, max_size=count))
+    payload = fmp4.part(rendition, number, frames, START_US)
+    lead, length = payload[:end], len(payload)
+    assert payload[end:] == b"".join(frames)
+    assert fmp4.lead_sizes(rendition, number, lead, length) == fmp4.read_part(payload).sizes
+    other = bytearray(lead)
+    other[data.draw(st.integers(32, end - 1))] ^= data.draw(st.integers(1, 255))
+    wrong = [
+        (number + 1, lead, length),
+        (number, lead, length + data.draw(st.sampled_from([-length, 1 - count, -1, 1]))),
+        (number, lead[: data.draw(st.integers(0, end - 1))], length),
+        (number, lead + b"x", length),
+        (number, bytes(other), length),
+        (number, fmp4.part(rendition, number, frames, START_US, b"{}")[:end], length),
+        (number, fmp4.part(rendition, number, frames[1:], START_US)[:end], length),
+    ]
+    for what in wrong:
+        with pytest.raises(ValueError):
+            fmp4.lead_sizes(rendition, *what)
+
+
 @given(frame_lists, st.binary(max_size=30))
 def test_a_part_cut_short_or_with_a_tail_is_refused(frames: list[bytes], tail: bytes) -> None:
     payload = fmp4.part(Rendition.OPUS, 7, frames, START_US, b"{}")

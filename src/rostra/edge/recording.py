@@ -1,19 +1,26 @@
 """`recording.m4a`: the parts of the AAC rendition read again as one file, at any moment.
 
 While live it is a fragmented MP4 that grows; once ended a progressive MP4 over the same bytes. Nothing is written anywhere.
+Where each byte of it lies follows from the index beside the record. Only the table of sample sizes in the finished one's head
+has to be gathered from the parts: as far as it is asked for, once.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from rostra.sound.fmp4 import read_part
-from rostra.sound.progressive import HEAD, Extent, VirtualFile, finished, growing
+from rostra.sound.fmp4 import lead_bytes, lead_sizes
+from rostra.sound.progressive import HEAD, SIZES, Extent, VirtualFile, finished, growing
 from rostra.sound.renditions import Rendition
-from rostra.timeline.ports import Entry, Reader
+from rostra.timeline.ports import Reader
 
-_RENDITION = Rendition.HLS
-_READ_BYTES = 4 * 1024 * 1024
+_RENDITION: Final = Rendition.HLS
+_LEAD_BYTES: Final = lead_bytes(_RENDITION)
+_PARTS_AT_ONCE: Final = 128
+"""Sizes are gathered from so many parts at once: 12 KB of them, out of about 1.8 MB of the record."""
+_STRETCH_BYTES: Final = _PARTS_AT_ONCE * 4 * _RENDITION.shape.frames_per_part
+_BLOCK_BYTES: Final = 512 * 1024
 
 
 @dataclass(slots=True)
@@ -27,7 +34,9 @@ class Recording:
     file: VirtualFile
     ended: bool
     _reader: Reader
-    _entries: Sequence[Entry]
+    _sizes: dict[int, bytes] = field(default_factory=dict)
+    """By number of the stretch of parts that they are of."""
+    _gathering: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def size(self) -> int:
@@ -49,46 +58,74 @@ class Recording:
     def catch_up(self) -> None:
         """Take in the parts that came since."""
         if not self.ended:
-            for number in range(self.file.parts, len(self._entries)):
-                self.file.append(0, self._entries[number].length)
+            for _, length in self._reader.places(_RENDITION, self.file.parts):
+                self.file.append(length)
 
     async def read(self, start: int, stop: int) -> bytes:
-        """The bytes [start, stop). Raises OSError."""
-        return await asyncio.to_thread(self._read, start, stop)
+        """The bytes [start, stop). Raises OSError; ValueError: a part is not what it must be."""
+        extents = self.file.extents(start, stop)
+        for extent in extents:
+            if extent.part == SIZES:
+                await self._gather(extent)
+        return await asyncio.to_thread(self._read, extents, stop - start)
 
-    def _read(self, start: int, stop: int) -> bytes:
-        found = b"".join(self._bytes_of(extent) for extent in self.file.extents(start, stop))
-        if len(found) < stop - start:
+    def _read(self, extents: Sequence[Extent], length: int) -> bytes:
+        found = b"".join(map(self._bytes_of, extents))
+        if len(found) < length:
             raise OSError("the record is shorter than its index says")
         return found
 
     def _bytes_of(self, extent: Extent) -> bytes:
         if extent.part == HEAD:
             return self.file.head[extent.offset : extent.offset + extent.length]
-        return self._reader.pieces(self._entries[extent.part].offset + extent.offset, extent.length)
+        if extent.part == SIZES:
+            stretches = _stretches(extent)
+            at = extent.offset - stretches.start * _STRETCH_BYTES
+            return b"".join(self._sizes[one] for one in stretches)[at : at + extent.length]
+        ((offset, _),) = self._reader.places(_RENDITION, extent.part, extent.part + 1)
+        return self._reader.pieces(offset + extent.offset, extent.length)
+
+    async def _gather(self, extent: Extent) -> None:
+        """Have the sizes that this is of. However many ask for them, they are gathered once."""
+        wanted = _stretches(extent)
+        if all(one in self._sizes for one in wanted):
+            return
+        async with self._gathering:
+            await asyncio.to_thread(self._gather_now, [one for one in wanted if one not in self._sizes])
+
+    def _gather_now(self, stretches: Sequence[int]) -> None:
+        for one in stretches:
+            self._sizes[one] = self._sizes_of(one)
+
+    def _sizes_of(self, stretch: int) -> bytes:
+        first = stretch * _PARTS_AT_ONCE
+        places = self._reader.places(_RENDITION, first, min(first + _PARTS_AT_ONCE, self.file.parts))
+        end = places[-1][0] + _LEAD_BYTES
+        sizes: list[bytes] = []
+        block, block_at = memoryview(b""), 0
+        for number, (offset, length) in enumerate(places, first):
+            at = offset - block_at
+            if at < 0 or at + _LEAD_BYTES > len(block):
+                # Parts lie close together: read on in large pieces, not in thousands of small ones.
+                block_at, at = offset, 0
+                block = memoryview(self._reader.pieces(offset, min(_BLOCK_BYTES, end - offset)))
+            sizes.append(lead_sizes(_RENDITION, number, block[at : at + _LEAD_BYTES], length))
+        return b"".join(sizes)
+
+
+def _stretches(extent: Extent) -> range:
+    """Those that this piece of the sizes is of."""
+    last = extent.offset + extent.length - 1
+    return range(extent.offset // _STRETCH_BYTES, last // _STRETCH_BYTES + 1)
 
 
 def growing_recording(reader: Reader, init: bytes) -> Recording:
-    recording = Recording(growing(init), False, reader, reader.parts(_RENDITION))
+    recording = Recording(growing(init), False, reader)
     recording.catch_up()
     return recording
 
 
 def finished_recording(reader: Reader, init: bytes) -> Recording:
-    """Reads the head of every part, some tenths of a second for two hours.
-
-    Raises:
-        ValueError, OSError: a part is not what it must be.
-    """
-    entries = reader.parts(_RENDITION)
-    views: list[tuple[bytes, int, int]] = []
-    block, block_at = b"", 0
-    for entry in entries:
-        at = entry.offset - block_at
-        if at < 0 or at + entry.length > len(block):
-            # Parts lie close together: read on in large pieces, not in thousands of small ones.
-            block_at, at = entry.offset, 0
-            block = reader.pieces(block_at, max(_READ_BYTES, entry.length))
-        view = read_part(memoryview(block)[at : at + entry.length])
-        views.append((view.sizes, view.media_offset, view.media_length))
-    return Recording(finished(_RENDITION, init, views), True, reader, entries)
+    """Raises ValueError: a part cannot be what it must be."""
+    lengths = (length for _, length in reader.places(_RENDITION))
+    return Recording(finished(_RENDITION, init, lengths), True, reader)

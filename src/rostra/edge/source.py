@@ -71,7 +71,7 @@ class File(Protocol):
         """Whether what `etag` named is how the file begins: then the rest of it may be fetched (If-Range)."""
 
     async def read(self, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), all of them. Raises OSError, Unavailable."""
+        """The bytes [start, stop), all of them. Raises OSError, ValueError, Unavailable."""
 
 
 class Feed(Protocol):

@@ -129,7 +129,7 @@ async def _send(exchange: Exchange, recording: File) -> None:
             if at >= span.stop or not await stream.drained():
                 break
             piece = await recording.read(at, min(span.stop, at + PIECE_BYTES))
-    except (OSError, RostraError):
+    except (OSError, ValueError, RostraError):
         stream.abort()
         return
     stream.close()

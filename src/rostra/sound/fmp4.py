@@ -78,17 +78,7 @@ def part(
         raise ValueError(f"a part has 1 to {MOST_FRAMES} frames, not {count}")
     shape = rendition.shape
     first_sample = number * shape.part_samples
-    moof_size = _MOOF.size + 4 * count
-    # fmt: off
-    moof = _MOOF.pack(
-        moof_size, b"moof",
-        16, b"mfhd", 0, number + 1 & _U32,
-        moof_size - 24, b"traf",
-        24, b"tfhd", _TFHD_FLAGS, TRACK, shape.frame_samples, _SYNC_SAMPLE,
-        20, b"tfdt", 1 << 24, first_sample,
-        20 + 4 * count, b"trun", _TRUN_FLAGS, count, moof_size + 8,
-    )
-    # fmt: on
+    moof = _moof(rendition, number, count)
     sizes = struct.pack(f">{count}I", *map(len, frames))
     media = b"".join(frames)
     now = b"" if message is None else _emsg(number, first_sample, count * shape.frame_samples, message)
@@ -129,6 +119,33 @@ def read_part(payload: bytes | memoryview) -> PartView:
         raise ValueError("the part is cut short") from None
 
 
+def lead_bytes(rendition: Rendition) -> int:
+    """Where the frames begin in a part that has no message."""
+    return _PRFT.size + _MOOF.size + 4 * rendition.shape.frames_per_part + _HEADER.size
+
+
+def lead_sizes(rendition: Rendition, number: int, lead: bytes | memoryview, length: int) -> bytes:
+    """The sample sizes of a part that has no message, as they stand in its trun: big-endian, 4 bytes each.
+
+    Args:
+        lead: the payload's beginning, up to its first frame.
+        length: bytes of the whole payload.
+
+    Raises:
+        ValueError: it is not this part.
+    """
+    count = rendition.shape.frames_per_part
+    moof, sizes_at = _moof(rendition, number, count), _PRFT.size + _MOOF.size
+    sizes = bytes(lead[sizes_at : sizes_at + 4 * count])
+    media_length = length - lead_bytes(rendition)
+    mdat = _HEADER.pack(8 + media_length, b"mdat") if media_length > 0 else b""
+    if lead[_PRFT.size : sizes_at] != moof or lead[sizes_at + 4 * count :] != mdat:
+        raise ValueError("the part is not laid out as it must be")
+    if sum(struct.unpack(f">{count}I", sizes)) != media_length:
+        raise ValueError("the frames do not fill the mdat")
+    return sizes
+
+
 def frames_of(payload: bytes | memoryview) -> list[bytes]:
     """The encoded frames of a part. Raises ValueError like read_part."""
     view = read_part(payload)
@@ -167,6 +184,22 @@ def _unix_us(ntp_time: int) -> int:
     if seconds < 0:
         seconds += 1 << 32
     return seconds * 1_000_000 + ((ntp_time & _U32) * 1_000_000 + (1 << 31) >> 32)
+
+
+def _moof(rendition: Rendition, number: int, count: int) -> bytes:
+    """Up to the sample sizes."""
+    shape = rendition.shape
+    size = _MOOF.size + 4 * count
+    # fmt: off
+    return _MOOF.pack(
+        size, b"moof",
+        16, b"mfhd", 0, number + 1 & _U32,
+        size - 24, b"traf",
+        24, b"tfhd", _TFHD_FLAGS, TRACK, shape.frame_samples, _SYNC_SAMPLE,
+        20, b"tfdt", 1 << 24, number * shape.part_samples,
+        20 + 4 * count, b"trun", _TRUN_FLAGS, count, size + 8,
+    )
+    # fmt: on
 
 
 def _emsg(number: int, first_sample: int, samples: int, message: bytes) -> bytes:

@@ -13,7 +13,7 @@ from rostra.kernel.ids import SpaceId
 from rostra.sound.renditions import Rendition
 from rostra.space.events import Event, from_json
 from rostra.space.space import Space, evolve, from_plain
-from rostra.timeline.index import ROW, Entries, Head, entry_of
+from rostra.timeline.index import ROW, Entries, Head, entry_of, places_of
 from rostra.timeline.ports import Entry, Kind
 from rostra.timeline.recovery import Recovered, begins_like_a_record, read_through
 
@@ -119,6 +119,9 @@ class DiskReader:
 
     def parts(self, rendition: Rendition) -> Sequence[Entry]:
         return Entries(self._rows, self._parts[rendition])
+
+    def places(self, rendition: Rendition, first: int = 0, stop: int | None = None) -> Sequence[tuple[int, int]]:
+        return places_of(self._rows, self._parts[rendition][first:stop])
 
     def close(self) -> None:
         if self._head is not None:

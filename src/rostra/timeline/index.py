@@ -6,7 +6,7 @@ Row number n speaks of record n. A reader trusts only the rows that `Head` count
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, overload
 
@@ -16,6 +16,7 @@ from rostra.timeline.record import HEADER, PART, TRAILER
 
 ROW: Final = struct.Struct("<QQQIIBBBbb3x")
 """payload offset, at_us, start_us, payload length, part number, kind, rendition, flags, level, peak."""
+_PLACE: Final = struct.Struct("<Q16xI")
 
 
 def row_of(entry: Entry, rendition: Rendition | None = None) -> bytes:
@@ -35,6 +36,11 @@ def entry_of(rows: bytes | bytearray | memoryview, seq: int) -> Entry:
     if kind == Kind.PART:
         meta = PartMeta(Rendition(rendition), number, PartFlag(flags), level, peak, start_us)
     return Entry(seq, Kind(kind), at_us, offset, length, meta)
+
+
+def places_of(rows: bytes | bytearray, seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Offset and length of the payloads of these records."""
+    return [_PLACE.unpack_from(rows, seq * ROW.size) for seq in seqs]
 
 
 def entry_at(seq: int, kind: Kind, at_us: int, start: int, body: int, meta: PartMeta | None) -> Entry:
