@@ -16,6 +16,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from rostra.kernel.errors import Fault
 from rostra.rehearsal import voice
+from rostra.rehearsal.address import endpoint_of
 from rostra.rehearsal.http import Client, HttpError
 
 _CONNECT_S = 10.0
@@ -60,6 +61,9 @@ class Speaker:
         token: the seat's bearer token.
         bitrate: of the Opus stream, bits a second.
         patience_s: give up when the stage was away this long. None: never.
+
+    Raises:
+        Fault: `url` is no address.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class Speaker:
         patience_s: float | None = 600.0,
         progress: Progress = lambda line: None,
     ) -> None:
-        self.result = Spoken(url)
+        self.result = Spoken(endpoint_of(url))
         self._token, self._file, self._loop, self._seconds = token, file, loop, seconds
         self._bitrate, self._patience_s, self._progress = bitrate, patience_s, progress
         self._session: _Session | None = None
