@@ -17,7 +17,8 @@ def page_of(text: str) -> str:
     space_id = parse_space_id(name.lower())
     if not host or space_id is None or front.rpartition("/")[2] != "s":
         raise Fault(
-            f"{text} is not the address of a Space's page.", "Give it as people share it: https://HOST/s/ID, and no more."
+            f"{text} is not the address of a Space's page.",
+            "Give it as people share it: https://HOST/s/ID, and no more.",
         )
     return f"{host}{front}/{space_id}"
 
@@ -25,7 +26,9 @@ def page_of(text: str) -> str:
 def endpoint_of(text: str) -> str:
     """A WHIP endpoint, as it was given. Raises: Fault: it is no address at all."""
     if not _parts(text)[0]:
-        raise Fault(f"{text} is not an http address.", "Give the WHIP address as the Space has it: https://HOST/s/ID/whip.")
+        raise Fault(
+            f"{text} is not an http address.", "Give the WHIP address as the Space has it: https://HOST/s/ID/whip."
+        )
     return text
 
 

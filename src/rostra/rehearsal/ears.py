@@ -124,7 +124,9 @@ def _check_writable(out: Path) -> None:
     try:
         out.open("wb").close()
     except OSError as wrong:
-        raise Fault(f"{out} cannot be written: {wrong.strerror}.", "Name a file in a directory that is there.") from None
+        raise Fault(
+            f"{out} cannot be written: {wrong.strerror}.", "Name a file in a directory that is there."
+        ) from None
 
 
 def _mono(samples: NDArray[np.generic], format_name: str, channels: int) -> Samples:

@@ -30,4 +30,9 @@ def _speak(args: Args) -> None:
         return speaker.result
 
     result = asdict(run(speak()))
-    show(result, args.json, lambda said: f"Spoke {said['seconds_sent']:.1f} s; came back {said['reconnects']} times.")
+    show(result, args.json, _said)
+
+
+def _said(spoken: dict[str, Any]) -> str:
+    over = " The Space was ended." if spoken["ended"] else ""
+    return f"Spoke {spoken['seconds_sent']:.1f} s; came back {spoken['reconnects']} times.{over}"
