@@ -102,6 +102,30 @@ async def test_of_a_space_that_cannot_be_read_page_and_studio_say_so_and_not_tha
             assert "cannot be read just now" in page.text and "There is no Space" not in page.text
 
 
+async def test_what_sharing_hangs_on_to_a_link_does_not_come_between_a_listener_and_the_page(
+    made: Broadcast, tmp_path: Path
+) -> None:
+    async with door_on(tmp_path) as door:
+        page = f"/s/{SPACE}"
+        for query in ("?utm_source=a&utm_source=b", "?from=caf%E9", "?ref=%F0%9F%8E%99&ref="):
+            assert (await door.get(page + query)).status_code == 200
+            moved = await door.get(f"{page}/{query}")
+            assert (moved.status_code, moved.headers["location"]) == (308, page + query)
+            moved = await door.get(f"/studio/{SPACE}/{query}")
+            assert (moved.status_code, moved.headers["location"]) == (308, f"/studio/{SPACE}{query}")
+
+
+async def test_an_id_written_in_capitals_leads_to_the_space_that_was_meant(made: Broadcast, tmp_path: Path) -> None:
+    """People hear it over the telephone, and their keyboards begin with a capital."""
+    async with door_on(tmp_path) as door:
+        for shown in (SPACE.upper(), SPACE.title()):
+            for path in ("/s/{}", "/s/{}?a=b", "/s/{}/state.json", "/s/{}/hls/index.m3u8?_HLS_msn=1", "/studio/{}"):
+                moved = await door.get(path.format(shown))
+                assert (moved.status_code, moved.headers["location"]) == (308, path.format(SPACE))
+        assert (await door.post(f"/s/{SPACE.upper()}/whip")).status_code == 404
+        assert (await door.get("/s/ABC")).status_code == 404
+
+
 async def test_a_space_that_never_was_is_a_plain_page_with_404(made: Broadcast, tmp_path: Path) -> None:
     async with door_on(tmp_path) as door:
         for path in ("/s/zzzzzzzzzz", "/s/UPPERCASE1", "/s/short", "/s/abcdefghjkk", "/studio/zzzzzzzzzz"):

@@ -144,7 +144,7 @@ class DoorRole:
         found = _SPACE.fullmatch(path)
         space_id = parse_space_id(found[1]) if found else None
         if found is None or space_id is None:
-            self._give(exchange, self._no_space)
+            self._meant(exchange, "/s/", found[1] if found else "")
             return
         rest = found[2]
         if rest is not None and _STAGE.fullmatch(rest):
@@ -163,7 +163,7 @@ class DoorRole:
             elif rest == "state.json":
                 exchange.send_prepared(self._shelf.state(space_id))
             elif rest == "":
-                exchange.send_response(Response(308, [("Location", f"/s/{space_id}")]))
+                exchange.send_response(_moved(exchange.request, f"/s/{space_id}"))
             else:
                 self._give(exchange, self._nothing)
         except UnknownSpace:
@@ -174,7 +174,7 @@ class DoorRole:
     def _studio(self, exchange: Exchange, name: str) -> None:
         space_id = parse_space_id(name)
         if space_id is None:
-            self._give(exchange, self._no_space)
+            self._meant(exchange, "/studio/", name.removesuffix("/"))
             return
         try:
             self._library.snapshot(space_id)
@@ -183,6 +183,16 @@ class DoorRole:
             self._give(exchange, self._no_space)
         except (OSError, ValueError, RostraError) as wrong:
             self._unreadable(exchange, space_id, wrong)
+
+    def _meant(self, exchange: Exchange, before: str, name: str) -> None:
+        """An ID as a keyboard or a telephone made it leads to the Space that was meant, if there can be one."""
+        space_id, request = parse_space_id(name.lower()), exchange.request
+        written, _, _ = request.target.partition("?")
+        if space_id is None or request.method not in _READ or not written.startswith(before + name):
+            self._give(exchange, self._no_space)
+            return
+        rest = written.removeprefix(before + name)
+        exchange.send_response(_moved(request, before + space_id + rest.removesuffix("/")))
 
     def _unreadable(self, exchange: Exchange, space_id: SpaceId, wrong: Exception) -> None:
         self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
@@ -235,6 +245,12 @@ def _consent(key: str) -> Prepared | None:
     said = {"consents": True, "key_sha256": secret_hash(key)}
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     return Prepared(200, headers, json.dumps(said).encode())
+
+
+def _moved(request: Request, path: str) -> Response:
+    """To the one spelling of this address."""
+    _, mark, query = request.target.partition("?")
+    return Response(308, [("Location", path + mark + query)])
 
 
 def _only_read() -> Response:
