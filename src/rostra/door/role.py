@@ -29,7 +29,20 @@ _SOUND: Final = re.compile(r"(?:hls|low|opus|mp3)/.+|live\.[a-z0-9]+|recording\.
 _STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
 _PRIVATE_LIMITS: Final = Limits(body_bytes=1024, idle_s=10.0, connections=16)
 _PRIVATE_DRAIN_S: Final = 0.5
+_CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="rostra"'),)
 _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+
+
+_PREFLIGHT: Final = Prepared(
+    204,
+    [
+        ("Allow", "GET, HEAD, OPTIONS"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+        ("Access-Control-Allow-Headers", "Range, If-Range, If-None-Match"),
+        ("Access-Control-Max-Age", "86400"),
+    ],
+)
 
 
 class DoorRole:
@@ -149,7 +162,9 @@ class DoorRole:
         rest = found[2]
         if rest is not None and _STAGE.fullmatch(rest):
             self._hand_on(exchange, self._stage)
-        elif exchange.request.method not in _READ and exchange.request.method != "OPTIONS":
+        elif exchange.request.method == "OPTIONS":
+            exchange.send_prepared(_PREFLIGHT)
+        elif exchange.request.method not in _READ:
             exchange.send_response(_only_read())
         elif rest is not None and _SOUND.fullmatch(rest):
             exchange.send_response(self._elsewhere(exchange.request))
@@ -226,7 +241,7 @@ class DoorRole:
     def _give_metrics(self, exchange: Exchange) -> None:
         scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not same_secret(key.strip(), self._key_hash):
-            exchange.send_response(refusal(PeerError(401, "This page is the operator's.", "wrong-key")))
+            exchange.send_response(refusal(PeerError(401, "This page is the operator's.", "wrong-key", _CHALLENGE)))
             return
         headers = [("Content-Type", "text/plain; version=0.0.4"), ("Cache-Control", "no-store")]
         exchange.send_response(Response(200, headers, self.metrics().encode()))
