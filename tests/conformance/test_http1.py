@@ -101,9 +101,9 @@ def test_9112_3_2_1_a_host_is_not_required_of_http_1_0() -> None:
 
 def test_9112_3_2_2_the_absolute_form_is_taken() -> None:
     (request,) = parse(b"GET http://other.example/s/x?a=1 HTTP/1.1\r\n" + HOST + b"\r\n")
-    assert (request.path, request.query) == ("/s/x", {"a": "1"})
+    assert (request.path, request.query, request.target) == ("/s/x", {"a": "1"}, "/s/x?a=1")
     (root,) = parse(b"GET HTTP://other.example HTTP/1.1\r\n" + HOST + b"\r\n")
-    assert root.path == "/"
+    assert (root.path, root.target) == ("/", "/")
 
 
 def test_9112_3_2_4_the_asterisk_is_for_options() -> None:

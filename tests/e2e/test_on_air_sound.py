@@ -104,6 +104,22 @@ def test_a_speaker_with_a_wrong_token_or_no_stage_is_told_so_at_once(server: Ros
     )
 
 
+def test_a_speaker_whose_space_is_ended_has_spoken_to_the_end(
+    server: Rostra, speech: Path, eventually: Callable[..., Any]
+) -> None:
+    space = server.run("space", "create", "--title", "Short")
+    args = ("speak", space["whip"], "--token", space["token"], "--file", str(speech), "--loop")
+    listening = server.begin("listen", space["page"], "--timeout", "40")
+    speaking = server.begin(*args)
+    eventually(lambda: (server.run("space", "show", space["id"])["elapsed_s"] or 0) > 2, every_s=0.5)
+    server.run("space", "end", space["id"])
+    spoken = speaking.result(30)
+    assert spoken["ended"] and spoken["seconds_sent"] > 1
+    assert listening.result(30)["ended"]
+    late = server.run(*args, code=1, timeout_s=20)["error"]["message"]
+    assert late == "The stage is not open to us now: The stage of this Space is not open."
+
+
 def test_a_listener_in_front_of_the_open_green_room_hears_the_first_word(server: Rostra, speech: Path) -> None:
     space = server.run("space", "create", "--title", "Soon")
     server.run("space", "open", space["id"])

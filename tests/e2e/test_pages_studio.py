@@ -59,6 +59,20 @@ def ring(page: Page, seat: str) -> float:
     )
 
 
+def microphones(page: Page) -> Callable[[], int]:
+    """Gives the way to ask how many microphones this page holds open."""
+    page.add_init_script(
+        """window.opened = [];
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            const stream = await ask(wanted);
+            window.opened.push(...stream.getTracks());
+            return stream;
+        };"""
+    )
+    return lambda: int(page.evaluate("opened.filter((one) => one.readyState === 'live').length"))
+
+
 def asks_for_a_seat(page: Page) -> list[str]:
     """From now on, each offer that this page sends."""
     asked: list[str] = []
@@ -70,6 +84,7 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     server: Rostra, space: dict[str, Any], device: Callable[..., BrowserContext], eventually: Callable[..., Any]
 ) -> None:
     page = device().new_page()
+    listening = microphones(page)
     page.goto(space["studio"])
     expect(page.locator("h1")).to_have_text("Rivers <after> the flood")
     assert "#" not in page.url, "the key stays out of the address bar"
@@ -102,12 +117,30 @@ def test_a_host_goes_from_the_link_to_the_air_and_to_the_end(
     expect(page.locator(".card")).to_contain_text("not here")
     expect(page.locator(".card .ring")).to_have_attribute("style", "--l: 0;")
     expect(page.locator("#count")).to_have_text("")
+    assert listening() == 0, "the browser still shows that we listen"
+
+
+def test_a_question_that_is_closed_is_answered_with_no(
+    server: Rostra, space: dict[str, Any], device: Callable[..., BrowserContext]
+) -> None:
+    """In some browsers a dialog that Escape closes keeps the answer it was given the time before."""
+    page = device().new_page()
+    go_on_stage(page, space["studio"])
+    go_live(page)
+    ending = page.get_by_role("button", name="End the broadcast")
+    page.evaluate("document.getElementById('sure').returnValue = 'yes'")
+    ending.click()
+    page.evaluate("document.getElementById('sure').close()")
+    ending.click()
+    page.get_by_role("dialog").get_by_role("button", name="No").click()
+    assert server.run("space", "show", space["id"])["state"] == "live"
 
 
 def test_a_guest_comes_by_link_is_muted_asked_and_removed(
     space: dict[str, Any], device: Callable[..., BrowserContext]
 ) -> None:
     host, guest = device().new_page(), device(viewport={"width": 390, "height": 844}).new_page()
+    listening = microphones(guest)
     go_on_stage(host, space["studio"])
     host.get_by_text("Invite a speaker").click()
     host.get_by_label("Name, as listeners see it").fill("Benjamin Okri")
@@ -130,6 +163,10 @@ def test_a_guest_comes_by_link_is_muted_asked_and_removed(
     host.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(host.locator(".card")).to_have_count(1)
     expect(guest.locator("#words")).to_contain_text("opens no seat")
+    expect(guest.locator("#lamp")).to_have_text("Studio")
+    for gone in ("#next", "#stage", "#onair"):
+        expect(guest.locator(gone)).to_be_hidden()
+    assert listening() == 0, "the browser still shows that we listen"
 
 
 def test_a_speaker_is_back_in_the_same_seat_after_the_stage_died(

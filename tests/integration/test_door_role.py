@@ -15,6 +15,7 @@ from rostra_process import free_ports
 
 from rostra.door.role import DoorRole
 from rostra.kernel.clock import SystemClock
+from rostra.kernel.errors import PeerError
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.space import events as e
@@ -103,6 +104,30 @@ async def test_of_a_space_that_cannot_be_read_page_and_studio_say_so_and_not_tha
             assert "cannot be read just now" in page.text and "There is no Space" not in page.text
 
 
+async def test_what_sharing_hangs_on_to_a_link_does_not_come_between_a_listener_and_the_page(
+    made: Broadcast, tmp_path: Path
+) -> None:
+    async with door_on(tmp_path) as door:
+        page = f"/s/{SPACE}"
+        for query in ("?utm_source=a&utm_source=b", "?from=caf%E9", "?ref=%F0%9F%8E%99&ref="):
+            assert (await door.get(page + query)).status_code == 200
+            moved = await door.get(f"{page}/{query}")
+            assert (moved.status_code, moved.headers["location"]) == (308, page + query)
+            moved = await door.get(f"/studio/{SPACE}/{query}")
+            assert (moved.status_code, moved.headers["location"]) == (308, f"/studio/{SPACE}{query}")
+
+
+async def test_an_id_written_in_capitals_leads_to_the_space_that_was_meant(made: Broadcast, tmp_path: Path) -> None:
+    """People hear it over the telephone, and their keyboards begin with a capital."""
+    async with door_on(tmp_path) as door:
+        for shown in (SPACE.upper(), SPACE.title()):
+            for path in ("/s/{}", "/s/{}?a=b", "/s/{}/state.json", "/s/{}/hls/index.m3u8?_HLS_msn=1", "/studio/{}"):
+                moved = await door.get(path.format(shown))
+                assert (moved.status_code, moved.headers["location"]) == (308, path.format(SPACE))
+        assert (await door.post(f"/s/{SPACE.upper()}/whip")).status_code == 404
+        assert (await door.get("/s/ABC")).status_code == 404
+
+
 async def test_a_space_that_never_was_is_a_plain_page_with_404(made: Broadcast, tmp_path: Path) -> None:
     async with door_on(tmp_path) as door:
         for path in ("/s/zzzzzzzzzz", "/s/UPPERCASE1", "/s/short", "/s/abcdefghjkk", "/studio/zzzzzzzzzz"):
@@ -137,6 +162,28 @@ async def test_pages_can_only_be_read(made: Broadcast, tmp_path: Path) -> None:
             assert refused.status_code == 405 and refused.headers["allow"] == "GET, HEAD"
         head = await door.head(f"/s/{SPACE}")
         assert head.status_code == 200 and not head.content and int(head.headers["content-length"]) > 1000
+
+
+async def test_a_page_of_another_site_may_ask_what_it_may_ask(made: Broadcast, tmp_path: Path) -> None:
+    """Its browser asks before a request with a header of its own, and does not follow a redirect for it."""
+    async with door_on(tmp_path) as door:
+        for path in ("/hls/live.m3u8", "/recording.m4a", "/state.json", ""):
+            asked = await door.options(f"/s/{SPACE}{path}")
+            assert (asked.status_code, asked.content) == (204, b"")
+            assert asked.headers["access-control-allow-methods"] == asked.headers["allow"] == "GET, HEAD, OPTIONS"
+            assert "Range" in asked.headers["access-control-allow-headers"]
+
+
+async def test_who_asks_for_the_head_alone_hears_of_the_answer_that_would_come(made: Broadcast, tmp_path: Path) -> None:
+    async def page(request: Request) -> Response:
+        if request.method != "GET":
+            raise PeerError(405, "Read only.", "bad-method")
+        return Response(200, [("Content-Type", "text/html")], b"x" * 1234)
+
+    async with door_on(tmp_path, stage=page, control=page) as door:
+        for path in ("/api/docs", "/metrics", f"/s/{SPACE}/stage/ice"):
+            head = await door.head(path)
+            assert (head.status_code, head.headers["content-length"], head.content) == (200, "1234", b"")
 
 
 async def test_home_knows_a_new_space_within_a_second_or_so(tmp_path: Path) -> None:
@@ -239,7 +286,8 @@ async def test_a_body_beyond_the_limit_never_reaches_the_role(made: Broadcast, t
 
 async def test_the_doors_own_numbers_are_the_operators(made: Broadcast, tmp_path: Path) -> None:
     async with door_on(tmp_path) as door:
-        assert (await door.get("/door/metrics")).status_code == 401
+        refused = await door.get("/door/metrics")
+        assert refused.status_code == 401 and refused.headers["www-authenticate"].startswith("Bearer")
         assert (await door.get("/door/metrics", headers={"Authorization": "Bearer wrong"})).status_code == 401
         page = await door.get("/door/metrics", headers={"Authorization": f"Bearer {KEY}"})
         assert page.status_code == 200 and 'rostra_door_handed_total{to="stage"} 0' in page.text

@@ -39,6 +39,13 @@ def test_who_has_it_already_is_told_so_without_a_body() -> None:
     assert sent(answer, if_none_match='"other"')[0].startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_refusal_is_never_what_somebody_has_already() -> None:
+    """RFC 9110, 13.2.1: conditions count only where the answer would be a success."""
+    answer = Answer([], BODY, 404)
+    for tag in ("*", f'"{answer.etag}"'):
+        assert sent(answer, if_none_match=tag)[0].startswith(b"HTTP/1.1 404 ")
+
+
 def test_other_bytes_have_another_tag() -> None:
     assert Answer([], b"one").etag != Answer([], b"two").etag
 

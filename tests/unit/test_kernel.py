@@ -80,6 +80,16 @@ def test_the_settings_file_as_first_written_is_valid_and_changes_nothing(tmp_pat
         ('sync = "sometimes"', "must be one of part, segment, off"),
         ("port = ", "not valid TOML"),
         ("media_addresses = 5", "must be a list"),
+        ("media_addresses = [1]", "must be a list of texts"),
+        ('public_url = "live.example.org"', "Write it like https://live.example.org"),
+        ('public_url = "https://example.org/live"', "Write it like https://live.example.org"),
+        ('public_url = "ftp://live.example.org"', "'public_url'"),
+        ('sound_url = "//cdn.example.org"', "Write it like https://sound.example.org"),
+        ('sound_url = "https://cdn.example.org/?x"', "'sound_url'"),
+        ('stun_url = "stun.example.org"', "Write it like stun:stun.example.org:3478"),
+        ('stun_url = "turn:stun.example.org"', "'stun_url'"),
+        ('turn_url = "turn://turn.example.org"', "Write it like turn:turn.example.org:3478"),
+        ('turn_url = "turn:turn.example.org?transport=pigeon"', "'turn_url'"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_to_do(tmp_path: Path, line: str, said: str) -> None:
@@ -87,6 +97,34 @@ def test_a_wrong_setting_is_refused_with_what_to_do(tmp_path: Path, line: str, s
     path.write_text(line)
     with pytest.raises(Fault, match=said):
         settings.load(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'public_url = "https://live.example.org/"',
+        'public_url = "http://[::1]:8000"',
+        'sound_url = "https://cdn.example.org/rostra"',
+        'stun_url = "stun:stun.example.org"',
+        'turn_url = "turns:[2001:db8::1]:443?transport=tcp"',
+        'turn_url = ""',
+    ],
+)
+def test_addresses_of_the_kinds_there_are_are_taken(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "rostra.toml"
+    path.write_text(line)
+    settings.load(path)
+
+
+def test_a_file_saved_by_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rostra.toml"
+    path.write_bytes(b"\xef\xbb\xbfport = 9000\r\n")
+    assert settings.load(path).port == 9000
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_of_the_installation(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="cannot be read"):
+        settings.load(tmp_path)
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:

@@ -129,13 +129,14 @@ def test_a_path_that_hides_something_is_refused(path: str) -> None:
     [
         ("", {}), ("a", {"a": ""}), ("a=", {"a": ""}), ("a=b=c", {"a": "b=c"}), ("a=1&&b=2", {"a": "1", "b": "2"}),
         ("CMCD=sid%3D%22x%22%2Cbl%3D1", {"CMCD": 'sid="x",bl=1'}), ("t=a+b%2B", {"t": "a b+"}),
+        ("utm=a&x=1&utm=b&utm=a", {"utm": "a,b,a", "x": "1"}), ("q=caf%E9", {"q": "caf\ufffd"}),
     ],
 )  # fmt: skip
 def test_a_query_is_decoded(query: str, decoded: dict[str, str]) -> None:
     assert one(f"GET /?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode()).query == decoded
 
 
-@pytest.mark.parametrize("query", ["a=1&a=2", "a=%ff", "a=%4", "&".join(f"k{n}=" for n in range(40)), "a=é"])
+@pytest.mark.parametrize("query", ["a=%4", "&".join(f"k{n}=" for n in range(40)), "a&" * 33, "a=é"])
 def test_a_doubtful_query_is_refused(query: str) -> None:
     assert refused(f"GET /?{query} HTTP/1.1\r\nHost: a\r\n\r\n".encode()) == 400
 

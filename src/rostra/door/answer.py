@@ -16,9 +16,10 @@ class Answer:
         packed_bytes: size of the packed body.
     """
 
-    __slots__ = ("_packed", "_plain", "_same", "_same_packed", "etag", "packed_bytes")
+    __slots__ = ("_done", "_packed", "_plain", "_same", "_same_packed", "etag", "packed_bytes")
 
     def __init__(self, headers: Headers, body: bytes, status: int = 200) -> None:
+        self._done = status == 200
         self.etag = hashlib.sha256(body).hexdigest()[:20]
         packed = gzip.compress(body, 9, mtime=0)
         self.packed_bytes = len(packed)
@@ -34,7 +35,7 @@ class Answer:
         """The response that fits what this request can read and has already."""
         packs = accepts_gzip(request.headers.get("accept-encoding", ""))
         known = request.headers.get("if-none-match")
-        if known is not None and (known.strip() == "*" or self.etag in known):
+        if known is not None and self._done and (known.strip() == "*" or self.etag in known):
             return self._same_packed if packs else self._same
         return self._packed if packs else self._plain
 

@@ -1,6 +1,6 @@
 """Requests of studio and API, handed on to the role that answers them.
 
-What passes is the request as it was sent, less what concerns one connection alone (RFC 9110, 7.6.1) and less anything that
+What passes is the request as it was sent (a HEAD as the GET whose head it asks for), less what concerns one connection alone (RFC 9110, 7.6.1) and less anything that
 claims to know where it came from: that, the door says itself. What a front on this machine says of it, the door believes.
 """
 
@@ -43,7 +43,11 @@ class Handing:
         headers = [*passed_on(request.headers), *seen(request, self._scheme)]
         try:
             answer = await self._client.request(
-                request.method, request.target, headers, request.body, answer_s=ANSWER_S
+                "GET" if request.method == "HEAD" else request.method,
+                request.target,
+                headers,
+                request.body,
+                answer_s=ANSWER_S,
             )
             return await _response(answer)
         except Unavailable:

@@ -30,7 +30,20 @@ _SOUND: Final = re.compile(r"(?:hls|low|opus|mp3)/.+|live\.[a-z0-9]+|recording\.
 _STAGE: Final = re.compile(r"(?:whip|stage)(?:/.*)?|commands", re.DOTALL)
 _PRIVATE_LIMITS: Final = Limits(body_bytes=1024, idle_s=10.0, connections=16)
 _PRIVATE_DRAIN_S: Final = 0.5
+_CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="rostra"'),)
 _OPEN_TO_ALL: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+
+
+_PREFLIGHT: Final = Prepared(
+    204,
+    [
+        ("Allow", "GET, HEAD, OPTIONS"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS"),
+        ("Access-Control-Allow-Headers", "Range, If-Range, If-None-Match"),
+        ("Access-Control-Max-Age", "86400"),
+    ],
+)
 
 
 class DoorRole:
@@ -145,12 +158,14 @@ class DoorRole:
         found = _SPACE.fullmatch(path)
         space_id = parse_space_id(found[1]) if found else None
         if found is None or space_id is None:
-            self._give(exchange, self._no_space)
+            self._meant(exchange, "/s/", found[1] if found else "")
             return
         rest = found[2]
         if rest is not None and _STAGE.fullmatch(rest):
             self._hand_on(exchange, self._stage)
-        elif exchange.request.method not in _READ and exchange.request.method != "OPTIONS":
+        elif exchange.request.method == "OPTIONS":
+            exchange.send_prepared(_PREFLIGHT)
+        elif exchange.request.method not in _READ:
             exchange.send_response(_only_read())
         elif rest is not None and _SOUND.fullmatch(rest):
             exchange.send_response(self._elsewhere(exchange.request))
@@ -164,7 +179,7 @@ class DoorRole:
             elif rest == "state.json":
                 exchange.send_prepared(self._shelf.state(space_id))
             elif rest == "":
-                exchange.send_response(Response(308, [("Location", f"/s/{space_id}")]))
+                exchange.send_response(_moved(exchange.request, f"/s/{space_id}"))
             else:
                 self._give(exchange, self._nothing)
         except UnknownSpace:
@@ -175,7 +190,7 @@ class DoorRole:
     def _studio(self, exchange: Exchange, name: str) -> None:
         space_id = parse_space_id(name)
         if space_id is None:
-            self._give(exchange, self._no_space)
+            self._meant(exchange, "/studio/", name.removesuffix("/"))
             return
         try:
             self._library.snapshot(space_id)
@@ -184,6 +199,16 @@ class DoorRole:
             self._give(exchange, self._no_space)
         except (OSError, ValueError, RostraError) as wrong:
             self._unreadable(exchange, space_id, wrong)
+
+    def _meant(self, exchange: Exchange, before: str, name: str) -> None:
+        """An ID as a keyboard or a telephone made it leads to the Space that was meant, if there can be one."""
+        space_id, request = parse_space_id(name.lower()), exchange.request
+        written, _, _ = request.target.partition("?")
+        if space_id is None or request.method not in _READ or not written.startswith(before + name):
+            self._give(exchange, self._no_space)
+            return
+        rest = written.removeprefix(before + name)
+        exchange.send_response(_moved(request, before + space_id + rest.removesuffix("/")))
 
     def _unreadable(self, exchange: Exchange, space_id: SpaceId, wrong: Exception) -> None:
         self._log.warning("a record cannot be read", space=space_id, why=type(wrong).__name__)
@@ -217,7 +242,7 @@ class DoorRole:
     def _give_metrics(self, exchange: Exchange) -> None:
         scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not same_secret(key.strip(), self._key_hash):
-            exchange.send_response(refusal(PeerError(401, "This page is the operator's.", "wrong-key")))
+            exchange.send_response(refusal(PeerError(401, "This page is the operator's.", "wrong-key", _CHALLENGE)))
             return
         headers = [("Content-Type", "text/plain; version=0.0.4"), ("Cache-Control", "no-store")]
         exchange.send_response(Response(200, headers, self.metrics().encode()))
@@ -236,6 +261,12 @@ def _consent(key: str) -> Prepared | None:
     said = {"consents": True, "key_sha256": secret_hash(key)}
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     return Prepared(200, headers, json.dumps(said).encode())
+
+
+def _moved(request: Request, path: str) -> Response:
+    """To the one spelling of this address."""
+    _, mark, query = request.target.partition("?")
+    return Response(308, [("Location", path + mark + query)])
 
 
 def _only_read() -> Response:

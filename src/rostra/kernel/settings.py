@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,13 +13,22 @@ from rostra.kernel.errors import Fault
 ROLES: Final = ("door", "edge", "control", "stage", "radio")
 """In the order of their ports: the door on `port`, each following role one further."""
 
+_HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _setting(
-    default: Any, meaning: str, least: float | None = None, most: float | None = None, *, secret: bool = False
+    default: Any,
+    meaning: str,
+    least: float | None = None,
+    most: float | None = None,
+    *,
+    secret: bool = False,
+    like: tuple[str, str] | None = None,
 ) -> Any:
-    metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret}
+    """`like`: what a text that is not empty must match, and one that does."""
+    metadata = {"meaning": meaning, "least": least, "most": most, "secret": secret, "like": like}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -33,9 +43,15 @@ class Settings:
         8000, "The door's port. The edge, control, the stage and the radio take the four after it.", 1, 65531
     )
     public_url: str = _setting(
-        "", "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT."
+        "",
+        "How people reach the door, such as https://live.example.org. Empty: http://HOST:PORT.",
+        like=(rf"https?://{_HOST}/?", "https://live.example.org"),
     )
-    sound_url: str = _setting("", "How players reach the edge (any host or CDN). Empty: the door's host, one port up.")
+    sound_url: str = _setting(
+        "",
+        "How players reach the edge (any host or CDN). Empty: the door's host, one port up.",
+        like=(rf"https?://{_HOST}(?:/[A-Za-z0-9._~/-]*)?", "https://sound.example.org"),
+    )
     tls_certificate: str = _setting(
         "",
         "For small installations without a front: door and edge speak TLS with this certificate (PEM, the whole chain). A path below "
@@ -74,9 +90,15 @@ class Settings:
     media_addresses: list[str] = _setting(
         [], "IP addresses the stage offers to speakers' browsers. Empty: those of this machine's network cards."
     )
-    stun_url: str = _setting("", "A STUN server for speakers behind NAT, such as stun:stun.example.org:3478.")
+    stun_url: str = _setting(
+        "",
+        "A STUN server for speakers behind NAT, such as stun:stun.example.org:3478.",
+        like=(rf"stuns?:{_HOST}", "stun:stun.example.org:3478"),
+    )
     turn_url: str = _setting(
-        "", "A TURN server for speakers behind strict firewalls, such as turn:turn.example.org:3478."
+        "",
+        "A TURN server for speakers behind strict firewalls, such as turn:turn.example.org:3478.",
+        like=(rf"turns?:{_HOST}(?:\?transport=(?:udp|tcp))?", "turn:turn.example.org:3478"),
     )
     turn_user: str = _setting("", "User name at the TURN server.")
     turn_password: str = _setting("", "Password at the TURN server.", secret=True)
@@ -156,14 +178,20 @@ def load(path: Path, **override: Any) -> Settings:
     """Read the file if there is one; `override` (from the command line) wins where not None.
 
     Raises:
-        Fault: not TOML, an unknown key (with the nearest known one), a wrong type or a value out of bounds.
+        Fault: not to be read, not TOML, an unknown key (with the nearest known one), a wrong type or a value out of bounds.
     """
     given: dict[str, Any] = {}
-    if path.exists():
-        try:
-            given = tomllib.loads(path.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-            raise Fault(f"{path} is not valid TOML: {wrong}.", "Correct the line it names.") from None
+    try:
+        given = tomllib.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        pass
+    except OSError as wrong:
+        raise Fault(
+            f"The settings {path} cannot be read: {wrong.strerror}.",
+            "Run this as the user who runs the server, with the same --data.",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise Fault(f"{path} is not valid TOML: {wrong}.", "Correct the line it names.") from None
     for key, value in given.items():
         _check(path, key, value)
     settings = replace(Settings(), **given)
@@ -192,11 +220,15 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise Fault(f"{path} has a setting '{key}' that does not exist.", f"Did you mean '{near[0]}'?")
     wanted = get_type_hints(Settings)[key]
     kind = getattr(wanted, "__origin__", wanted)
-    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool:
+    items_fit = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+    if not isinstance(value, kind) or isinstance(value, bool) and kind is not bool or not items_fit:
         raise Fault(f"{path}: '{key}' must be {_said(kind)}.", f"It is {_toml(value)} now.")
     least, most = known[key].metadata["least"], known[key].metadata["most"]
     if least is not None and not least <= value <= most:
         raise Fault(f"{path}: '{key}' must be from {least} to {most}.", f"It is {value} now.")
+    like = known[key].metadata["like"]
+    if like is not None and value and not re.fullmatch(like[0], value):
+        raise Fault(f"{path}: '{key}' cannot be '{value}'.", f"Write it like {like[1]}.")
     allowed = {
         "sync": ("part", "segment", "off"),
         "log_level": ("debug", "info", "warning", "error"),

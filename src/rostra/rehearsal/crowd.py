@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from rostra.kernel.errors import Fault
+from rostra.rehearsal.address import page_of
 from rostra.rehearsal.consent import check_consent, on_loopback
 from rostra.rehearsal.http import Client, HttpError
 from rostra.rehearsal.listener import Listener
@@ -65,7 +66,7 @@ class Crowd:
         progress: Progress = lambda line: None,
     ) -> None:
         self.report: dict[str, Any] = {}
-        self._page = page.rstrip("/")
+        self._page = page_of(page)
         self._listeners, self._ramp_s, self._seconds = listeners, ramp_s, seconds
         self._shares = {kind: share for kind, share in (shares or SHARES).items() if share > 0}
         self._processes, self._key, self._decoded, self._progress = processes, key, decoded, progress

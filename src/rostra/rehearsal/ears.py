@@ -8,6 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from rostra.kernel.errors import Fault
 from rostra.rehearsal.boxes import Fragment, Init
 from rostra.rehearsal.playout import RATE, Span
 
@@ -67,6 +68,7 @@ class Ear:
         self._window = np.zeros(0, np.float32)
         self._file: wave.Wave_write | None = None
         if out is not None:
+            _check_writable(out)
             self._file = wave.open(str(out), "wb")  # noqa: SIM115 - closed by close()
             self._file.setparams((1, 2, RATE, 0, "NONE", ""))
 
@@ -116,6 +118,15 @@ class Ear:
         self._energy += float(energies[~quiet].sum())
         self._loud += int((~quiet).sum()) * _WINDOW
         self._window = self._window[whole:]
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        out.open("wb").close()
+    except OSError as wrong:
+        raise Fault(
+            f"{out} cannot be written: {wrong.strerror}.", "Name a file in a directory that is there."
+        ) from None
 
 
 def _mono(samples: NDArray[np.generic], format_name: str, channels: int) -> Samples:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from rostra.kernel.errors import Fault
+from rostra.rehearsal.address import page_of
 from rostra.rehearsal.boxes import Fragment, NotMp4
 from rostra.rehearsal.ears import Decoder, Ear
 from rostra.rehearsal.feeds import HOLD_S, Feed, NotNow, Over, Parts, Playlist
@@ -68,6 +69,10 @@ class Listener:
         seconds: how long to listen, counted from the first sound; None: until it ends.
         timeout_s: give up when no sound has come for this long; None: never.
         via: "opus" (what the web player does) or "hls".
+        out: a WAV file to be written.
+
+    Raises:
+        Fault: `page` is not the address of a Space, or `out` cannot be written.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Listener:
         out: Path | None = None,
         progress: Progress = lambda line: None,
     ) -> None:
-        self.report = Report(page.rstrip("/"), via)
+        self.report = Report(page_of(page), via)
         self._seconds, self._timeout_s, self._progress = seconds, timeout_s, progress
         self._client = Client()
         self._ear = Ear(out)

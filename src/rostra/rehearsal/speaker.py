@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from rostra.kernel.errors import Fault
 from rostra.rehearsal import voice
+from rostra.rehearsal.address import endpoint_of
 from rostra.rehearsal.http import Client, HttpError
 
 _CONNECT_S = 10.0
@@ -25,6 +27,9 @@ _SILENCE_S = 8.0
 """Without any report from the receiver: RFC 3550 6.2 lets one be 7.5 s away (1.5 times 5 s)."""
 _SUSPICIOUS_S = 1.6
 """Rostra's stage reports about every second; asking after a session that lives costs next to nothing."""
+
+_OVER = ("is-ended", "is-cancelled")
+"""How Rostra's stage refuses who comes back to a Space that is over."""
 
 Progress = Callable[[str], None]
 
@@ -46,10 +51,16 @@ class Spoken:
     """Sound that left more than 40 ms after its moment, which a jitter buffer at its shortest does not mend."""
     loss_pct: float | None = None
     rtt_ms: float | None = None
+    ended: bool = False
+    """The Space was ended while we spoke."""
 
 
 class Gone(Exception):
     """The session, or the way to it, is lost; trying again makes sense."""
+
+
+class Ended(Exception):
+    """The Space we spoke in is over, and so is our speech."""
 
 
 class Speaker:
@@ -60,6 +71,9 @@ class Speaker:
         token: the seat's bearer token.
         bitrate: of the Opus stream, bits a second.
         patience_s: give up when the stage was away this long. None: never.
+
+    Raises:
+        Fault: `url` is no address.
     """
 
     def __init__(
@@ -74,14 +88,14 @@ class Speaker:
         patience_s: float | None = 600.0,
         progress: Progress = lambda line: None,
     ) -> None:
-        self.result = Spoken(url)
+        self.result = Spoken(endpoint_of(url))
         self._token, self._file, self._loop, self._seconds = token, file, loop, seconds
         self._bitrate, self._patience_s, self._progress = bitrate, patience_s, progress
         self._session: _Session | None = None
         self._first = asyncio.Event()
 
     async def run(self) -> Spoken:
-        """Speak to the end of the file (or for `seconds`), then leave politely.
+        """Speak to the end of the file (or for `seconds`, or until the Space is ended), then leave politely.
 
         Raises:
             Fault: the server refused for good (no such Space, wrong token, not now), or it stayed away too long.
@@ -95,6 +109,8 @@ class Speaker:
                 keeper.result()
             await speech
             await asyncio.sleep(0.3)  # the last packets are still on their way
+        except Ended:
+            self.result.ended = True
         finally:
             for task in (speech, keeper):
                 task.cancel()
@@ -126,7 +142,7 @@ class Speaker:
         while True:
             session = _Session(self.result, self._token)
             try:
-                await session.connect()
+                await session.connect(again=self._first.is_set())
                 self._arrived(session, away_since)
                 await session.watch(self.result)
             except (Gone, HttpError) as why:
@@ -188,6 +204,16 @@ class _Voice(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not typed
         return packet
 
 
+def _words(body: bytes) -> tuple[str, str]:
+    """What a refusal says in its first line, and its code, empty where it has none (Rostra's are JSON; others' are what they are)."""
+    text = body.decode("utf-8", "replace").strip()
+    with contextlib.suppress(ValueError, RecursionError):
+        plain = json.loads(text)
+        if isinstance(plain, dict) and isinstance(plain.get("message"), str):
+            return plain["message"][:300], str(plain.get("code", ""))
+    return (text.splitlines() or [""])[0][:300], ""
+
+
 class _Session:
     """One WHIP session, from the offer to the DELETE."""
 
@@ -200,14 +226,14 @@ class _Session:
         self.track = _Voice(result)
         self._sender = self._peer.addTransceiver(self.track, direction="sendonly").sender
 
-    async def connect(self) -> None:
-        """Raises: Fault (no use in trying again), Gone, HttpError."""
+    async def connect(self, *, again: bool) -> None:
+        """`again`: we have been on this stage. Raises: Fault (no use in trying again), Ended, Gone, HttpError."""
         await self._peer.setLocalDescription(await self._peer.createOffer())
         offer = self._peer.localDescription.sdp.encode()
         headers = {**self._headers, "Content-Type": "application/sdp"}
         answer = await self._client.request("POST", self._url, headers=headers, body=offer, deadline_s=_CONNECT_S)
         if answer.status != 201:
-            self._refused(answer.status, answer.body.decode("utf-8", "replace").strip())
+            self._refused(answer.status, answer.body, again)
         if "location" not in answer.headers:
             raise Fault(
                 "The server took the offer but named no session.", "It does not keep to RFC 9725; tell its operator."
@@ -260,14 +286,17 @@ class _Session:
             return True
         return answer.status in (404, 410)
 
-    def _refused(self, status: int, said: str) -> None:
-        said = said.splitlines()[0][:300].rstrip(".") if said else f"status {status}"
+    def _refused(self, status: int, body: bytes, again: bool) -> None:
+        said, code = _words(body)
+        said = said.rstrip(".") or f"status {status}"
         if status in (401, 403):
             raise Fault(
                 f"The stage does not accept this token: {said}.", "Copy it again, or ask the host for a new link."
             )
-        if status in (404, 410):
+        if status in (404, 405, 410):
             raise Fault(f"There is no stage at {self._url}: {said}.", "Check the address; it ends in /s/ID/whip.")
+        if status == 409 and again and code in _OVER:
+            raise Ended
         if status == 409:
             raise Fault(f"The stage is not open to us now: {said}.", "Come back at the time it names, or ask the host.")
         if 400 <= status < 500 and status not in (408, 425, 429):

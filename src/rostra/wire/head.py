@@ -77,6 +77,7 @@ def parse_head(head: bytes, limits: Limits) -> tuple[Request, Block]:
     raw_path, mark, raw_query = raw_target.partition(b"?")
     if raw_path[:1] != b"/":
         raw_path = _other_form(raw_path, method)
+        raw_target = raw_path + mark + raw_query
     request = Request(
         method,
         raw_target.decode("latin-1"),

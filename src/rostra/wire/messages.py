@@ -28,9 +28,9 @@ class Request:
     """One request. Shared and read-only: equal requests of many peers may be the same object.
 
     Attributes:
-        target: as sent.
+        target: path and query as sent, whatever else stood before them.
         path: decoded once; begins with "/" (or is "*"); no dot segment, empty segment, backslash or control character.
-        query: decoded; a name given twice never gets here.
+        query: decoded; of a name given twice both values, with a comma between.
         headers: names in lower case; a repeated list header is joined with ", ".
         peer: the other side's address where it is known; empty on the hot path (see Exchange.peer).
         plain: a GET without conditions on a connection that stays open, so an answer can be written as it is.

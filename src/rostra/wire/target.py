@@ -28,8 +28,11 @@ def parse_path(raw: bytes) -> str:
 def parse_query(raw: bytes) -> Mapping[str, str]:
     """The parameters by name. A name without "=" has an empty value; "+" means a blank.
 
+    Links are passed on through programs that add to them, so what is none of ours must not shut anybody out: a name given
+    twice has both values with a comma between, which no directive takes, and bytes that are no UTF-8 become U+FFFD.
+
     Raises:
-        PeerError: 400 for a name given twice, too many parameters, or what cannot be decoded.
+        PeerError: 400 for too many parameters, or what no query may hold.
     """
     if not raw.translate(None, _SIMPLE):
         name, mark, value = raw.decode("ascii").partition("=")
@@ -39,17 +42,14 @@ def parse_query(raw: bytes) -> Mapping[str, str]:
         raise PeerError(400, "The query holds what no query may hold.", "bad-query")
     escaped = b"%" in raw or b"+" in raw
     query: dict[str, str] = {}
-    for pair in raw.decode("ascii").split("&"):
-        if not pair:
-            continue
+    pairs = [pair for pair in raw.decode("ascii").split("&") if pair]
+    if len(pairs) > _PARAMETERS_MOST:
+        raise PeerError(400, "The query has too many parameters.", "bad-query")
+    for pair in pairs:
         name, _, value = pair.partition("=")
         if escaped:
-            name, value = _decode(name.replace("+", " ")), _decode(value.replace("+", " "))
-        if name in query:
-            raise PeerError(400, "A parameter of the query stands twice.", "doubled-parameter")
-        query[name] = value
-        if len(query) > _PARAMETERS_MOST:
-            raise PeerError(400, "The query has too many parameters.", "bad-query")
+            name, value = _shown(name), _shown(value)
+        query[name] = f"{query[name]},{value}" if name in query else value
     return query
 
 
@@ -65,6 +65,10 @@ def _parse_path(raw: bytes) -> str:
     if _CONTROL.search(path) or "" in segments[1:-1] or "." in segments or ".." in segments:
         raise PeerError(400, "The path has empty or dot segments or control characters.", "bad-path")
     return path
+
+
+def _shown(text: str) -> str:
+    return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
 
 
 def _decode(text: str) -> str:

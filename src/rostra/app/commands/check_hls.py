@@ -1,12 +1,12 @@
 from typing import Any
 
-from rostra.app.commands.face import Args, Declared, progress, run, show, unless_interrupted
+from rostra.app.commands.face import Args, Declared, progress, run, seconds, show, unless_interrupted
 
 
 def declare(commands: Declared) -> None:
     check = commands.add("check-hls", _check, "hold a playlist, ours or another's, against the rules of HLS")
     check.add_argument("url", metavar="URL", help="of a multivariant or media playlist, live or ended")
-    check.add_argument("--seconds", type=float, default=20.0, metavar="S", help="how long to watch a live one (20)")
+    check.add_argument("--seconds", type=seconds, default=20.0, metavar="S", help="how long to watch a live one (20)")
 
 
 def _check(args: Args) -> None:

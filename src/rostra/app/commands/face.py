@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -67,6 +68,17 @@ def show(result: dict[str, Any], as_json: bool, words: Callable[[dict[str, Any]]
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     print(json.dumps(result, ensure_ascii=False) if as_json else words(result), flush=True)
+
+
+def seconds(text: str) -> float:
+    """A span of time as it is typed, for `type=` of an argument."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return found
 
 
 def progress() -> Callable[[str], None]:

@@ -2,14 +2,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rostra.app.commands.face import Args, Declared, progress, run, show, unless_interrupted
+from rostra.app.commands.face import Args, Declared, progress, run, seconds, show, unless_interrupted
 
 
 def declare(commands: Declared) -> None:
     listen = commands.add("listen", _listen, "join a Space as a listener does, and report how it was")
     listen.add_argument("page", metavar="PAGE_URL")
-    listen.add_argument("--seconds", type=float, help="how long, from the first sound (until it ends)")
-    listen.add_argument("--timeout", type=float, metavar="S", help="give up when no sound comes for this long (never)")
+    listen.add_argument("--seconds", type=seconds, help="how long, from the first sound (until it ends)")
+    listen.add_argument(
+        "--timeout", type=seconds, metavar="S", help="give up when no sound comes for this long (never)"
+    )
     listen.add_argument("--out", type=Path, metavar="F.wav", help="write down what was heard, gaps included")
     listen.add_argument(
         "--via", choices=("opus", "hls"), default="opus", help="as the web player does, or as an HLS player does"

@@ -1,7 +1,7 @@
 import argparse
 from typing import Any
 
-from rostra.app.commands.face import Args, Declared, progress, run, show, unless_interrupted
+from rostra.app.commands.face import Args, Declared, progress, run, seconds, show, unless_interrupted
 
 
 def declare(commands: Declared) -> None:
@@ -10,8 +10,8 @@ def declare(commands: Declared) -> None:
     )
     rehearse.add_argument("page", metavar="PAGE_URL")
     rehearse.add_argument("--listeners", type=int, required=True, metavar="N")
-    rehearse.add_argument("--ramp", type=float, required=True, metavar="S", help="until the last of them has come")
-    rehearse.add_argument("--seconds", type=float, default=30.0, help="how long all stay after that (30)")
+    rehearse.add_argument("--ramp", type=seconds, required=True, metavar="S", help="until the last of them has come")
+    rehearse.add_argument("--seconds", type=seconds, default=30.0, help="how long all stay after that (30)")
     rehearse.add_argument(
         "--shares", type=_shares, metavar="KIND=W,…",
         help="web, hls, stream (MP3), ogg (Opus), by weight (web=80,hls=15,stream=5)",

@@ -2,7 +2,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rostra.app.commands.face import Args, Declared, progress, run, show, unless_interrupted
+from rostra.app.commands.face import Args, Declared, progress, run, seconds, show, unless_interrupted
 
 
 def declare(commands: Declared) -> None:
@@ -11,10 +11,10 @@ def declare(commands: Declared) -> None:
     speak.add_argument("--token", required=True, help="the seat's token")
     speak.add_argument("--file", type=Path, required=True, help="anything that ffmpeg reads")
     speak.add_argument("--loop", action="store_true", help="begin again at the end")
-    speak.add_argument("--seconds", type=float, help="stop after this long")
+    speak.add_argument("--seconds", type=seconds, help="stop after this long")
     speak.add_argument("--bitrate", type=int, default=64, metavar="KBPS", help="of the Opus stream (64)")
     speak.add_argument(
-        "--patience", type=float, default=600.0, metavar="S", help="give up when the stage is away this long (600)"
+        "--patience", type=seconds, default=600.0, metavar="S", help="give up when the stage is away this long (600)"
     )
 
 
@@ -30,4 +30,9 @@ def _speak(args: Args) -> None:
         return speaker.result
 
     result = asdict(run(speak()))
-    show(result, args.json, lambda said: f"Spoke {said['seconds_sent']:.1f} s; came back {said['reconnects']} times.")
+    show(result, args.json, _said)
+
+
+def _said(spoken: dict[str, Any]) -> str:
+    over = " The Space was ended." if spoken["ended"] else ""
+    return f"Spoke {spoken['seconds_sent']:.1f} s; came back {spoken['reconnects']} times.{over}"

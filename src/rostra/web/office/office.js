@@ -33,6 +33,7 @@ function sure(text, yes) {
   const box = $("sure");
   $("suretext").textContent = text;
   $("sureyes").textContent = yes;
+  box.returnValue = "no"; // Escape need not change it
   box.showModal();
   return new Promise((done) => box.addEventListener("close", () => done(box.returnValue === "yes"), { once: true }));
 }

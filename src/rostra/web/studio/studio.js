@@ -71,12 +71,22 @@ async function begin() {
     });
   } catch (wrong) {
     if (!(wrong instanceof Refused)) throw wrong;
-    seat.leave();
-    remember.set(kept, "");
-    studio = null;
-    tell(wrong.message);
-    $("signin").hidden = false;
+    shut(wrong.message);
   }
+}
+
+/** The link opens nothing any more: nothing is left to press, and no microphone open. @param {string} why */
+function shut(why) {
+  seat?.leave();
+  mic.close();
+  remember.set(kept, "");
+  studio = null;
+  for (const one of ["next", "stage", "onair"]) $(one).hidden = true;
+  $("lamp").dataset.state = "scheduled";
+  fill($("lamp"), "Studio");
+  document.title = "Studio";
+  tell(why);
+  $("signin").hidden = false;
 }
 
 /** A signed-in host needs no link. */
@@ -115,6 +125,7 @@ function heard(event, data) {
   if (mic.track && me) mic.track.enabled = !me.muted;
   if (seat && me && up()) seat.seen(me.on_stage);
   if (over() && seat?.wanted) seat.leave(false);
+  if (over()) mic.close();
   if (seat && up() && !seat.wanted && place === "away" && remember.get(`${kept}.on`) && me) backOn();
   show();
 }
@@ -260,6 +271,7 @@ function sure(text, yes) {
   const box = $("sure");
   fill($("suretext"), text);
   fill($("sureyes"), yes);
+  box.returnValue = "no"; // Escape need not change it
   box.showModal();
   return new Promise((done) => box.addEventListener("close", () => done(box.returnValue === "yes"), { once: true }));
 }
