@@ -85,6 +85,23 @@ def test_a_part_to_come_is_waited_for_and_made_once_for_all(tmp_path: Path) -> N
     run(tmp_path, test)
 
 
+def test_however_much_is_asked_of_the_past_who_listens_now_does_not_wait_for_it(tmp_path: Path) -> None:
+    asked = radio.MAKING_MOST + 40
+
+    async def test(world: World) -> None:
+        await world.broadcast.go_live()
+        await sound(world.broadcast, asked + 40)
+        past = [asyncio.create_task(world.part(number)) for number in range(asked)]
+        await until(lambda: len(world.role._making) > 200)
+        await sound(world.broadcast, 1)
+        got = await world.part(asked + 40)
+        assert (got.status, got.body) == (200, mp3(asked + 40))
+        assert sum(one.done() and one.result().status == 200 for one in past) < 100
+        assert {one.status for one in await asyncio.gather(*past)} == {200, 503}
+
+    run(tmp_path, test)
+
+
 def test_nothing_is_made_while_nobody_asks(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await world.broadcast.go_live()

@@ -29,11 +29,14 @@ HOLD_S: Final = 12.0
 KEPT_MOST: Final = 1024
 """Parts kept, of all Spaces together: about 4 MB."""
 MAKING_MOST: Final = 256
-"""Parts waiting to be made; one more is refused (503)."""
+"""Parts waiting to be made, of the newest and of the past each; one more is refused (503)."""
+NEWEST: Final = 16
+"""Parts of a Space (8 s) that who listens now may be waiting for. They never stand behind what is asked for from the past."""
 TUNED_MOST: Final = 64
 """Spaces followed at once; for one more, the one not asked for the longest is let go, if its time is over."""
 LET_GO_S: Final = 15.0
 _THREADS: Final = 2
+_PAST_THREADS: Final = 1
 _SWEEP_S: Final = 5.0
 
 _Key = tuple[SpaceId, int]
@@ -46,8 +49,10 @@ class RadioRole:
         self._tuners: dict[SpaceId, Tuner] = {}
         self._opening: dict[SpaceId, asyncio.Task[Tuner]] = {}
         self._making: dict[_Key, asyncio.Task[bytes]] = {}
+        self._past: set[_Key] = set()  # of those being made
         self._kept: OrderedDict[_Key, bytes] = OrderedDict()
         self._pool = ThreadPoolExecutor(_THREADS, "mp3")
+        self._past_pool = ThreadPoolExecutor(_PAST_THREADS, "mp3 of the past")
         self._counters = Counters()
         self._vitals = vitals
         self._server: Server | None = None
@@ -79,7 +84,8 @@ class RadioRole:
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        for pool in (self._pool, self._past_pool):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
     def metrics(self) -> str:
         numbers = [
@@ -127,17 +133,21 @@ class RadioRole:
     async def _made_once(self, key: _Key, tuner: Tuner) -> bytes:
         making = self._making.get(key)
         if making is None:
-            if len(self._making) >= MAKING_MOST:
+            past = key[1] < tuner.parts - NEWEST
+            if (len(self._past) if past else len(self._making) - len(self._past)) >= MAKING_MOST:
                 self._refused += 1
                 raise Overloaded("Too many parts are being made just now. Please ask again.", 1)
-            making = self._making[key] = asyncio.create_task(self._make(key, tuner))
+            if past:
+                self._past.add(key)
+            pool = self._past_pool if past else self._pool
+            making = self._making[key] = asyncio.create_task(self._make(key, tuner, pool))
             making.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(making)
 
-    async def _make(self, key: _Key, tuner: Tuner) -> bytes:
+    async def _make(self, key: _Key, tuner: Tuner, pool: ThreadPoolExecutor) -> bytes:
         try:
             with tuner.maker(key[1]) as make:
-                body = await asyncio.get_running_loop().run_in_executor(self._pool, make)
+                body = await asyncio.get_running_loop().run_in_executor(pool, make)
         except (OSError, ValueError) as error:
             self._say_damaged(key[0], error)
             raise Unavailable("The record of this Space cannot be read just now.", 5) from None
@@ -149,6 +159,7 @@ class RadioRole:
 
     def _forget(self, key: _Key, done: asyncio.Task[bytes]) -> None:
         del self._making[key]
+        self._past.discard(key)
         if not done.cancelled():
             done.exception()  # whoever asked has it, or has gone
 
