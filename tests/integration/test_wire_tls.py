@@ -134,6 +134,24 @@ def test_a_refused_request_is_answered_and_closed(tmp_path: Path) -> None:
     run(tmp_path, test, Limits(linger_s=0.2))
 
 
+def test_a_full_server_says_so(tmp_path: Path) -> None:
+    async def test(port: int, server: Server, authority: Path) -> None:
+        _, inside = await asyncio.open_connection("localhost", port, ssl=trusting(authority))
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting(authority))
+        async with asyncio.timeout(5):
+            while not server.places.refusing:
+                await asyncio.sleep(0.01)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 503")
+            while server.counters.open > 1:
+                await asyncio.sleep(0.01)
+        assert server.counters.refused_full == 1
+        inside.close()
+        writer.close()
+
+    run(tmp_path, test, Limits(connections=1))
+
+
 def test_what_cannot_be_a_certificate_is_said_at_the_start(tmp_path: Path) -> None:
     _, chain, key = make(tmp_path)
     _, other, _ = make(tmp_path, "other")

@@ -18,24 +18,22 @@ from rostra.kernel.ids import SeatId, SpaceId
 from rostra.kernel.log import Log
 from rostra.kernel.settings import Settings
 from rostra.sound import jitter
-from rostra.sound.renditions import FRAME, RATE
 from rostra.space import commands as c
 from rostra.space import events as e
 from rostra.space.space import Space
 from rostra.space.states import ON_AIR, STAGE_UP, State
 from rostra.stage import sdp
+from rostra.stage.beat import TICK_S, Beat
 from rostra.stage.housekeeping import House
 from rostra.stage.inbox import Inbox
 from rostra.stage.ports import Broadcasting, MixSink
-from rostra.stage.room import STALLED_S, Room
+from rostra.stage.room import Room
 from rostra.stage.session import Session, Via
 from rostra.stage.sessions import Sessions
 from rostra.stage.studio import Studio
 from rostra.stage.turnout import Turnout
 from rostra.timeline.ports import Writer
 
-TICK_S: Final = FRAME / RATE
-CATCH_UP_TICKS: Final = 50  # a second; a longer stall is left out
 RETURNS_LATE_S: Final = 0.1  # sound older than this is not sent to speakers any more
 SOCKET_TURNS: Final = 3
 HOUSE_EVERY_S: Final = 0.2
@@ -219,34 +217,29 @@ class SpaceLoop:
     # The sound
 
     async def _keep_time(self) -> None:
-        """Twenty milliseconds at a time, by deadlines that do not drift.
-
-        After a stall the missed ticks are made up for, in order, so that the broadcast loses nothing that has arrived; a
-        stall too long for that is left out.
-        """
-        due, catching_up = self._clock.monotonic(), False
+        """Twenty milliseconds at a time, as the beat says."""
+        beat = Beat(self._clock.monotonic())
         while True:
             if not self.stage_up:
                 self._news.clear()
                 await self._news.wait()
-                due = self._clock.monotonic()
+                beat = Beat(self._clock.monotonic())
                 continue
             now = self._clock.monotonic()
-            if now < due:
-                await asyncio.sleep(due - now)
+            wait_s = beat.wait_s(now)
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
                 continue
-            if now - due > STALLED_S and not catching_up:
+            if beat.stalled(now):
                 for _ in range(SOCKET_TURNS):  # what arrived meanwhile is read first, and known to have waited for us
                     await asyncio.sleep(0)
-            late = int((now - due) / TICK_S)
-            if late > CATCH_UP_TICKS:
-                self._leave_out(late)
-                due += late * TICK_S
-            self._room.pulse.at = due
-            self._tick(due, now - due)
-            due += TICK_S
-            catching_up = late > 1
-            if catching_up:
+            left_out = beat.begin(now)
+            if left_out:
+                self._leave_out(left_out)
+            self._room.pulse.at = beat.due
+            self._tick(beat.due, now - beat.due)
+            beat.end()
+            if beat.catching_up:
                 await asyncio.sleep(0)  # nor may it keep packets and people waiting
 
     def _tick(self, due: float, late_s: float) -> None:

@@ -138,6 +138,7 @@ class Connection(asyncio.Protocol):
             self.go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.listen_no_more()
         self.transport = None
         self.file = _NO_FILE  # it is closed when this returns, and its number is another's then
         self.deadline = NEVER
