@@ -4,14 +4,20 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rostra.kernel.errors import Unavailable
-from rostra.wire.link import BROKEN, Link
+from rostra.wire.link import BROKEN, ClientLimits, Link
 from rostra.wire.reply import ReplyHead
 
-if TYPE_CHECKING:
-    from rostra.wire.client import Client
+
+class Lender(Protocol):
+    """Whose link an answer comes by: the client that asked."""
+
+    limits: ClientLimits
+
+    def give_back(self, link: Link, reusable: bool) -> None:
+        """Called once, when nothing more of the answer is read."""
 
 
 class Answer:
@@ -23,7 +29,7 @@ class Answer:
 
     __slots__ = ("_client", "_head", "_left", "_link", "headers", "status")
 
-    def __init__(self, client: "Client", link: Link, head: ReplyHead, bodiless: bool) -> None:
+    def __init__(self, client: Lender, link: Link, head: ReplyHead, bodiless: bool) -> None:
         self._client = client
         self._link: Link | None = link
         self._head = head

@@ -7,24 +7,13 @@ buffer), so that an endless stream can be handed on. Every wait has a deadline.
 import asyncio
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rostra.kernel.errors import Unavailable
 from rostra.wire.answer import Answer
-from rostra.wire.link import BROKEN, Link, open_link
+from rostra.wire.link import BROKEN, ClientLimits, Link, open_link
 from rostra.wire.reply import parse_reply_head
 
-
-@dataclass(frozen=True, slots=True)
-class ClientLimits:
-    """Bounds of one client."""
-
-    connections: int = 1024  # in use at once; one more request waits, within its own deadline
-    idle_kept: int = 16  # kept open between requests; more are closed
-    connect_s: float = 2.0  # a role that refuses is asked again for so long: its supervisor is restarting it
-    answer_s: float = 30.0  # from the request to the head of its response
-    piece_s: float = 75.0  # between two pieces of a body
-    read_bytes: int = 8_388_608  # most that `read` gives back
+__all__ = ["Client", "ClientLimits"]
 
 
 class Client:

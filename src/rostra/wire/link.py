@@ -1,4 +1,4 @@
-"""One connection of a client to a role."""
+"""One connection of a client to a role, and the bounds of all that it has."""
 
 import asyncio
 import os
@@ -7,6 +7,18 @@ from dataclasses import dataclass
 
 BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)
 """What using one raises when the other side is away, too slow (TimeoutError is an OSError) or talks nonsense."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """Bounds of one client."""
+
+    connections: int = 1024  # in use at once; one more request waits, within its own deadline
+    idle_kept: int = 16  # kept open between requests; more are closed
+    connect_s: float = 2.0  # a role that refuses is asked again for so long: its supervisor is restarting it
+    answer_s: float = 30.0  # from the request to the head of its response
+    piece_s: float = 75.0  # between two pieces of a body
+    read_bytes: int = 8_388_608  # most that `read` gives back
 
 
 @dataclass(frozen=True, slots=True)
