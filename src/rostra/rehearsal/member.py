@@ -7,19 +7,25 @@ read it again.
 import asyncio
 import random
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
-from rostra.rehearsal.players import Answer, Origin, Question, Step, Wrong
+from rostra.rehearsal.players import Answer, Origin, Players, Question, Step, Wrong
 from rostra.rehearsal.tally import GAP_S, Tally
-
-if TYPE_CHECKING:
-    from rostra.rehearsal.squad import Squad
 
 ANSWER_S = 20.0
 """A held request is answered or refused well within this; a stream is not silent for longer."""
 _REJOIN_AFTER_S = 6.0
 _ANSWER_MOST = 8 * 1024 * 1024
 _FAILURES_MOST = 6
+
+
+class Company(Protocol):
+    """What a listener needs of those it comes with."""
+
+    players: Players
+
+    async def connect(self, member: "Member", at: Origin) -> None:
+        """Make it the protocol of a new connection, unless it is over by then. Raises: OSError."""
 
 
 class Member(asyncio.Protocol):
@@ -33,7 +39,7 @@ class Member(asyncio.Protocol):
         "_tally", "_timer", "_transport", "joined", "kind", "over", "source",
     )  # fmt: skip
 
-    def __init__(self, squad: "Squad", kind: str, tally: Tally, source: str | None) -> None:
+    def __init__(self, squad: Company, kind: str, tally: Tally, source: str | None) -> None:
         self.kind, self.source = kind, source
         self.joined = self.over = False
         self._squad, self._tally = squad, tally
