@@ -4,8 +4,7 @@ import asyncio
 from array import array
 from typing import Any
 
-from rostra.edge.listener import Listener
-from rostra.edge.ranks import Group
+from rostra.edge.listener import Group, Listener
 from rostra.edge.rounds import AT_A_TIME, Round, Rounds
 from rostra.edge.tally import Tally
 

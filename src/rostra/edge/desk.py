@@ -9,6 +9,7 @@ from rostra.edge.air import MP3, OPUS
 from rostra.edge.channel import Channel
 from rostra.edge.ear import by_connection, connection_of, ear_of, sid_of
 from rostra.edge.follower import Follower
+from rostra.edge.hot import Awaited
 from rostra.edge.pressure import LOW_FROM, WIDE_FROM
 from rostra.edge.route import Route, Thing, count_route, route
 from rostra.edge.shelf import Shelf
@@ -303,7 +304,7 @@ class Desk:
         elif ear is not None:
             follower.ears.came(ear)
 
-    def _may_wait(self, exchange: Exchange, channel: Channel) -> bool:
+    def _may_wait(self, exchange: Exchange, channel: Awaited) -> bool:
         """Whether one more may wait; answered, when too many do."""
         if channel.waiting.held >= HELD_MOST:
             channel.forget_the_gone()

@@ -1,13 +1,21 @@
-"""One listener to an endless stream, as its crowd knows it."""
+"""One listener to an endless stream, as its crowd knows it, and the group that it stands in while it is in step."""
 
+from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from rostra.wire.stream import Stream
 
-if TYPE_CHECKING:
-    from rostra.edge.crowd import Crowd
-    from rostra.edge.ranks import Group
+
+class Company(Protocol):
+    """What a listener needs of the crowd it is in: to be told what has become of its connection."""
+
+    def fell_behind(self, listener: "Listener") -> None: ...
+
+    def caught_up(self, listener: "Listener") -> None: ...
+
+    def leave(self, listener: "Listener") -> None: ...
 
 
 class Listener:
@@ -29,7 +37,7 @@ class Listener:
         """`on_end` is called once, when it listens no more."""
         self.stream = stream
         self.on_end = on_end
-        self.crowd: Crowd | None = None
+        self.crowd: Company | None = None
         self.group: Group | None = None
         self.place = 0
         self.number = 0
@@ -57,6 +65,42 @@ class Listener:
         """The player sees an end, and asks again."""
         self.gone()
         self.stream.close()
+
+
+@dataclass(slots=True)
+class Group:
+    """Listeners who get the same bytes next. A place that somebody left stays empty until no round is under way."""
+
+    left: int
+    told: int
+    first: int
+    members: list[Listener | None] = field(default_factory=list)
+    files: "array[int]" = field(default_factory=lambda: array("i"))
+    empty: int = 0
+
+    def __len__(self) -> int:
+        return len(self.members) - self.empty
+
+    def take(self, listener: Listener) -> None:
+        listener.group, listener.place = self, len(self.members)
+        self.members.append(listener)
+        self.files.append(listener.file)
+
+    def drop(self, listener: Listener) -> None:
+        listener.group = None
+        self.members[listener.place] = None
+        self.files[listener.place] = -1
+        self.empty += 1
+
+    def present(self) -> list[Listener]:
+        return [one for one in self.members if one is not None]
+
+    def close_up(self) -> None:
+        """Let no place be empty."""
+        members = self.present()
+        self.members, self.files, self.empty = [], array("i"), 0
+        for listener in members:
+            self.take(listener)
 
 
 def _nowhere(_: bytes) -> None:

@@ -1,45 +1,6 @@
 """The listeners of a crowd who are in step, in groups that get the same bytes next."""
 
-from array import array
-from dataclasses import dataclass, field
-
-from rostra.edge.listener import Listener
-
-
-@dataclass(slots=True)
-class Group:
-    """Listeners who get the same bytes next. A place that somebody left stays empty until no round is under way."""
-
-    left: int
-    told: int
-    first: int
-    members: list[Listener | None] = field(default_factory=list)
-    files: "array[int]" = field(default_factory=lambda: array("i"))
-    empty: int = 0
-
-    def __len__(self) -> int:
-        return len(self.members) - self.empty
-
-    def take(self, listener: Listener) -> None:
-        listener.group, listener.place = self, len(self.members)
-        self.members.append(listener)
-        self.files.append(listener.file)
-
-    def drop(self, listener: Listener) -> None:
-        listener.group = None
-        self.members[listener.place] = None
-        self.files[listener.place] = -1
-        self.empty += 1
-
-    def present(self) -> list[Listener]:
-        return [one for one in self.members if one is not None]
-
-    def close_up(self) -> None:
-        """Let no place be empty."""
-        members = self.present()
-        self.members, self.files, self.empty = [], array("i"), 0
-        for listener in members:
-            self.take(listener)
+from rostra.edge.listener import Group, Listener
 
 
 class Ranks:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rostra.edge.ranks import Group
+from rostra.edge.listener import Group
 from rostra.edge.tally import Tally
 from rostra.wire.fanout import AT_ONCE, Fanout
 
