@@ -20,7 +20,8 @@ from rostra.kernel.settings import Settings
 from rostra.timeline.disk import DiskLibrary
 from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Limits, Response
-from rostra.wire.server import Counters, Exchange, Server, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Counters, Exchange, Server
 
 KEY = "the operator's key"
 

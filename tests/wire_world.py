@@ -10,7 +10,8 @@ import uvloop
 from rostra.kernel.errors import Overloaded, PeerError, Refused
 from rostra.wire.awaiting import awaiting
 from rostra.wire.http1 import Limits, Prepared, Request, Response, prepared
-from rostra.wire.server import Counters, Exchange, Handler, Server, Stream, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Counters, Exchange, Handler, Server, Stream
 
 GET = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
 QUICK = Limits(

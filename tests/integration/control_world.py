@@ -27,7 +27,8 @@ from rostra.timeline.disk import DiskLibrary
 from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Server, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Server
 
 KEY = "the-operator-key-of-this-test"
 BEARER = {"Authorization": f"Bearer {KEY}"}

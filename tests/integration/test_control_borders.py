@@ -17,7 +17,7 @@ from rostra.store.ports import Role
 from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import serve
+from rostra.wire.listening import serve
 
 HOSTILE = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 

@@ -21,7 +21,8 @@ from rostra.kernel.settings import Settings
 from rostra.space import events as e
 from rostra.wire.awaiting import awaiting
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Counters, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Counters
 
 pytestmark = pytest.mark.anyio
 KEY = "the-operators-own-key"

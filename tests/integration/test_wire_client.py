@@ -11,7 +11,8 @@ from rostra.kernel.errors import Unavailable
 from rostra.wire.awaiting import awaiting
 from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Counters, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Counters
 
 QUICK = ClientLimits(connect_s=0.4, answer_s=0.6, piece_s=0.3, connections=3, idle_kept=2)
 

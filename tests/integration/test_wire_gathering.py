@@ -11,8 +11,9 @@ import pytest
 from certificates import make
 
 from rostra.wire.http1 import Limits, Prepared
+from rostra.wire.listening import serve
 from rostra.wire.secure import certificate_of
-from rostra.wire.server import Counters, Exchange, Gathering, Server, serve
+from rostra.wire.server import Counters, Exchange, Gathering, Server
 
 ANSWER = Prepared(200, [("Content-Type", "text/plain")], b"here it is")
 BIG = b"x" * 5_000_000

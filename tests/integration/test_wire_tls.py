@@ -13,11 +13,12 @@ import uvloop
 from certificates import make
 
 from rostra.kernel.errors import Fault
-from rostra.wire import server as server_module
+from rostra.wire import listening
 from rostra.wire.client import Client
 from rostra.wire.http1 import Limits, Prepared
+from rostra.wire.listening import serve
 from rostra.wire.secure import Certificate, certificate_of
-from rostra.wire.server import Counters, Exchange, Server, serve
+from rostra.wire.server import Counters, Exchange, Server
 
 LARGE = Prepared(200, [("Content-Type", "text/plain")], bytes(8_000_000))
 SMALL = Prepared(200, [("Content-Type", "text/plain"), ("ETag", '"a"')], b"hello\n")
@@ -74,7 +75,7 @@ def test_our_client_and_curl_are_served(tmp_path: Path) -> None:
 def test_a_renewed_certificate_is_taken_up_and_nobody_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(listening, "LOOK_EVERY_S", 0.02)
 
     async def test(port: int, server: Server, authority: Path) -> None:
         before = await asyncio.open_connection("localhost", port, ssl=trusting(authority))
@@ -94,7 +95,7 @@ def test_a_renewed_certificate_is_taken_up_and_nobody_is_dropped(
 
 
 def test_whoever_speaks_something_else_gets_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "HANDSHAKE_S", 0.3)
+    monkeypatch.setattr(listening, "HANDSHAKE_S", 0.3)
 
     async def test(port: int, server: Server, authority: Path) -> None:
         for said in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01" + bytes(600), b""):

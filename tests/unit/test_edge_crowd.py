@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -15,7 +14,6 @@ from rostra.edge.listener import Listener
 from rostra.edge.rounds import AT_A_TIME
 from rostra.edge.tally import Tally
 from rostra.wire.fanout import Each
-from rostra.wire.messages import Limits
 from rostra.wire.stream import Stream
 
 TAIL = b"<end>"
@@ -86,15 +84,11 @@ class Kernel:
     def transport(self) -> "Kernel":
         return self
 
-    @property
-    def server(self) -> Any:
-        return SimpleNamespace(limits=Limits(stream_bytes=2**40))
-
     def is_closing(self) -> bool:
         return self.over
 
-    def get_write_buffer_size(self) -> int:
-        return self._waiting
+    def bound_unsent(self) -> None:
+        """However much waits, it may."""
 
     def get_extra_info(self, _: str) -> None:
         """There is no socket."""

@@ -23,7 +23,8 @@ from rostra.kernel.metrics import family
 from rostra.timeline.ports import Library
 from rostra.wire.awaiting import awaiting
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Counters, Server, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Counters, Server
 
 HOLD_S: Final = 12.0
 KEPT_MOST: Final = 1024

@@ -21,8 +21,9 @@ from rostra.kernel.settings import Settings
 from rostra.timeline.ports import Library
 from rostra.wire.awaiting import awaiting, refusal
 from rostra.wire.http1 import Limits, Prepared, Request, Response
+from rostra.wire.listening import serve
 from rostra.wire.secure import certificate_of
-from rostra.wire.server import Counters, Exchange, Server, serve
+from rostra.wire.server import Counters, Exchange, Server
 
 _READ: Final = ("GET", "HEAD")
 _SPACE: Final = re.compile(r"/s/([^/]+)(?:/(.*))?", re.DOTALL)

@@ -24,8 +24,9 @@ from rostra.space.count import REPORT_BYTES_MOST
 from rostra.timeline.ports import Library
 from rostra.wire.client import Client, ClientLimits
 from rostra.wire.http1 import Limits
+from rostra.wire.listening import serve
 from rostra.wire.secure import certificate_of
-from rostra.wire.server import Counters, Server, serve
+from rostra.wire.server import Counters, Server
 
 SWEEP_EVERY_S = 10.0
 _PRIVATE_DRAIN_S = 1.0

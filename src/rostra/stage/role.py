@@ -39,7 +39,8 @@ from rostra.timeline.ports import Library
 from rostra.wire.awaiting import awaiting
 from rostra.wire.counters import Counters
 from rostra.wire.http1 import Limits, Request, Response
-from rostra.wire.server import Server, serve
+from rostra.wire.listening import serve
+from rostra.wire.server import Server
 
 _LIMITS: Final = Limits(target_bytes=1024, head_bytes=8192, body_bytes=REPORT_BYTES_MOST)
 _CHALLENGE: Final = ("WWW-Authenticate", 'Bearer realm="rostra"')

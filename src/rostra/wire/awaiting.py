@@ -4,9 +4,8 @@ import json
 from collections.abc import Awaitable, Callable
 
 from rostra.kernel.errors import Overloaded, PeerError, RostraError, Unavailable
-from rostra.wire.exchange import Exchange, Handler
+from rostra.wire.exchange import Exchange, Handler, Owner
 from rostra.wire.http1 import Request, Response
-from rostra.wire.server import Server
 
 
 def awaiting(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
@@ -16,7 +15,7 @@ def awaiting(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
     else a logged 500. It runs to its end even if the peer leaves, so that no command is half done.
     """
 
-    async def run(exchange: Exchange, server: Server) -> None:
+    async def run(exchange: Exchange, server: Owner) -> None:
         try:
             response = await answer(exchange.request.of(exchange.peer))
         except RostraError as error:

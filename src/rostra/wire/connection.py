@@ -7,23 +7,20 @@ one response and no more.
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from rostra.wire.encode import as_asked
-from rostra.wire.exchange import Exchange
+from rostra.wire.exchange import Again, Exchange
 from rostra.wire.head import parse_whole
 from rostra.wire.http1 import Request
 from rostra.wire.intake import Intake
 from rostra.wire.parting import Parting
-from rostra.wire.repeats import Again
+from rostra.wire.server import Server
 from rostra.wire.stream import Stream
-
-if TYPE_CHECKING:
-    from rostra.wire.server import Server
 
 
 class Connection(asyncio.Protocol):
-    """Made by the server for each accepted socket.
+    """Made for each accepted socket.
 
     Attributes:
         deadline: when `overdue` is due, in the loop's time; swept by the server.
@@ -38,7 +35,7 @@ class Connection(asyncio.Protocol):
         "_closing", "_stream", "calm", "deadline", "exchange", "file", "intake", "number", "paused", "server", "transport",
     )  # fmt: skip
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
         self.number = 0
         self.deadline = NEVER
@@ -188,6 +185,12 @@ class Connection(asyncio.Protocol):
             data = data[sent:]
         if self.transport is not None:
             self.transport.write(data)
+
+    def bound_unsent(self) -> None:
+        server, transport = self.server, self.transport
+        if transport is not None and transport.get_write_buffer_size() > server.limits.stream_bytes:
+            server.counters.stream_overflows += 1
+            transport.abort()
 
     def end_stream(self, ends_connection: bool) -> None:
         self._stream = None

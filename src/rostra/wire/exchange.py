@@ -1,18 +1,71 @@
 """One request and its one answer, as a handler sees them."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
+from rostra.wire.counters import Counters
+from rostra.wire.fanout import Fanout
 from rostra.wire.http1 import Prepared, Request, Response, encode, with_close
-from rostra.wire.repeats import Again
-from rostra.wire.stream import Stream
-
-if TYPE_CHECKING:
-    from rostra.wire.connection import Connection
-    from rostra.wire.server import Server
-
+from rostra.wire.stream import Line, Stream
 
 Handler = Callable[["Exchange"], None]
+
+Again = Callable[["Caller"], bool]
+"""Given whoever has sent the same bytes once more: answers, or takes the request in hand; or gives False, and the request goes its
+usual way."""
+
+
+class Owner(Protocol):
+    """What exchanges and their handlers need of the server.
+
+    Attributes:
+        date: the Date header of this second.
+        now: the loop's time at the last sweep.
+        idle_until: the deadline of a connection that has been answered.
+    """
+
+    date: bytes
+    now: float
+    idle_until: float
+    counters: Counters
+
+    @property
+    def fanout(self) -> Fanout: ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run as a task that ends with the server."""
+
+    def send_pieces(self, exchange: "Exchange", response: Response) -> None: ...
+
+    def fault(self, error: BaseException, request: Request | None = None) -> None: ...
+
+
+class Caller(Line, Protocol):
+    """What exchanges, and what answers many of them at once, need of the connection that a request came by.
+
+    Attributes:
+        exchange: the request in hand.
+        calm: nothing but perhaps one exchange is going on, so the short way through may be taken.
+    """
+
+    number: int
+    deadline: float
+    calm: bool
+    exchange: "Exchange | None"
+
+    @property
+    def server(self) -> Owner: ...
+
+    @property
+    def peer(self) -> str: ...
+
+    def answered(self, whole: bytes, request: Request) -> None: ...
+
+    def repeat(self, request: Request, again: Again) -> None: ...
+
+    def hold(self, deadline_s: float) -> None: ...
+
+    def begin_stream(self, stream: Stream) -> None: ...
 
 
 class Exchange:
@@ -26,9 +79,9 @@ class Exchange:
     __slots__ = ("_on_deadline", "_on_drain", "_on_gone", "connection", "gone", "request")
 
     def __init__(
-        self, connection: "Connection", request: Request, on_deadline: "Callable[[Exchange], None] | None" = None
+        self, connection: Caller, request: Request, on_deadline: "Callable[[Exchange], None] | None" = None
     ) -> None:
-        self.connection: Connection | None = connection
+        self.connection: Caller | None = connection
         self._on_gone: Callable[[], None] | None = None
         self._on_deadline = on_deadline
         self._on_drain: Callable[[], None] | None = None
@@ -46,7 +99,7 @@ class Exchange:
         return self.connection.number if self.connection is not None else 0
 
     @property
-    def server(self) -> "Server":
+    def server(self) -> Owner:
         """Raises RuntimeError when the exchange is over."""
         if self.connection is None:
             raise RuntimeError("this exchange is over")
@@ -83,7 +136,7 @@ class Exchange:
             return
         whole = answer.at(connection.server.date)
 
-        def again(one: "Connection") -> bool:
+        def again(one: Caller) -> bool:
             one.deadline = one.server.idle_until
             told(one.number)
             one.write(whole)
@@ -179,7 +232,7 @@ class Exchange:
         if unanswered and self._on_gone is not None:
             self._on_gone()
 
-    def over(self) -> "Connection | None":
+    def over(self) -> Caller | None:
         """End this without an answer, for one who then writes it to the connection. None: dropped, as by `send`."""
         connection, self.connection = self.connection, None
         if connection is None:

@@ -4,14 +4,10 @@ import asyncio
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-from rostra.wire.exchange import Exchange
+from rostra.wire.exchange import Caller, Exchange
 from rostra.wire.fanout import AT_ONCE
 from rostra.wire.http1 import Prepared, Request
-
-if TYPE_CHECKING:
-    from rostra.wire.connection import Connection
 
 
 class Gathering:
@@ -56,7 +52,7 @@ class Gathering:
     def forget_the_gone(self) -> None:
         self.exchanges[:] = [one for one in self.exchanges if not one.gone]
 
-    def _join_again(self, request: Request, connection: "Connection") -> bool:
+    def _join_again(self, request: Request, connection: Caller) -> bool:
         exchanges = self.exchanges
         if not self._open or len(exchanges) >= self._most:
             return False
@@ -78,7 +74,7 @@ def send_to_all(exchanges: Sequence[Exchange], answer: Prepared, begin: int = 0)
 
 
 def _send(exchanges: Sequence[Exchange], answer: Prepared) -> None:
-    together: list[Connection] = []
+    together: list[Caller] = []
     files = array("i")
     whole = b""
     for exchange in exchanges:

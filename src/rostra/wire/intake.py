@@ -3,13 +3,40 @@
 One request is in hand at a time; what comes ahead of its answer waits as the bytes that came, within `limits.pipeline_bytes`.
 """
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rostra.kernel.errors import PeerError
 from rostra.wire.http1 import Request, RequestParser
+from rostra.wire.server import Server
 
-if TYPE_CHECKING:
-    from rostra.wire.connection import Connection
+
+class Hand(Protocol):
+    """What the intake needs of its connection, which takes requests in hand.
+
+    Attributes:
+        intake: the one whose requests are taken; it lets go of itself by this.
+    """
+
+    server: Server
+    deadline: float
+    intake: "Intake | None"
+
+    @property
+    def free(self) -> bool:
+        """The next request may be handled."""
+
+    def handle(self, request: Request) -> None: ...
+
+    def go_on(self) -> None:
+        """Take what has come in, as far as it may be handled now."""
+
+    def listen_no_more(self) -> None:
+        """End behind what is in hand."""
+
+    def refuse(self, whole: bytes) -> None:
+        """Say this, and end."""
+
+    def write(self, data: bytes) -> None: ...
 
 
 class Intake:
@@ -21,7 +48,7 @@ class Intake:
 
     __slots__ = ("_busy", "_connection", "_in_body", "_parser", "begun")
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: Hand) -> None:
         self._connection = connection
         self._parser = RequestParser(connection.server.limits)
         self._busy = False

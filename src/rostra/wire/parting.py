@@ -4,10 +4,8 @@ A socket that is closed with unread bytes resets, and the peer never sees what i
 """
 
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rostra.wire.server import Server
+from rostra.wire.server import Server
 
 
 class Parting(asyncio.Protocol):
@@ -20,7 +18,7 @@ class Parting(asyncio.Protocol):
 
     __slots__ = ("_answer", "_server", "_told", "_transport", "deadline", "number")
 
-    def __init__(self, server: "Server", number: int, transport: asyncio.Transport, answer: bytes) -> None:
+    def __init__(self, server: Server, number: int, transport: asyncio.Transport, answer: bytes) -> None:
         """The answer is given when something comes, or time is over; or by `tell`."""
         self._server = server
         self._transport = transport

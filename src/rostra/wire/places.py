@@ -1,11 +1,17 @@
 """How many may be inside, and how many more may be open only to be told that there is no place for them."""
 
 import resource
-
-from rostra.wire.parting import Parting
+from typing import Protocol
 
 BACKLOG = 4096
 """Connections that the kernel keeps for us until we take them."""
+
+
+class Refused(Protocol):
+    """One who is open only to be told that there is no place."""
+
+    def dismiss(self) -> None:
+        """Others wait to be told as well: say it, and close."""
 
 
 class Places:
@@ -18,14 +24,14 @@ class Places:
         """0: what the file limit allows."""
         self.most = most or connections_allowed()
         self.refusals_most = refusals_most or refusals_allowed()
-        self._refused: dict[Parting, float] = {}
+        self._refused: dict[Refused, float] = {}
 
     @property
     def refusing(self) -> int:
         """Connections beyond the limit, open only to be told so. They hold nobody's place."""
         return len(self._refused)
 
-    def may_refuse(self, parting: Parting, now: float) -> bool:
+    def may_refuse(self, one: Refused, now: float) -> bool:
         """Take in one more that is told that we are full. For it the one that has kept us waiting longest goes, if it has for long."""
         if len(self._refused) >= self.refusals_most:
             oldest, since = next(iter(self._refused.items()))
@@ -33,12 +39,12 @@ class Places:
                 return False
             del self._refused[oldest]
             oldest.dismiss()
-        self._refused[parting] = now
+        self._refused[one] = now
         return True
 
-    def leave(self, parting: Parting) -> None:
+    def leave(self, one: Refused) -> None:
         """It is closed. Harmless for one that was never refused for want of a place."""
-        self._refused.pop(parting, None)
+        self._refused.pop(one, None)
 
 
 def connections_allowed() -> int:

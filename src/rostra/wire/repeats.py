@@ -1,15 +1,7 @@
 """What comes again and again, known by its bytes: players of one make ask for the same thing in the same words."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
+from rostra.wire.exchange import Again
 from rostra.wire.http1 import Request
-
-if TYPE_CHECKING:
-    from rostra.wire.connection import Connection
-
-Again = Callable[["Connection"], bool]
-"""Answers, or takes the request in hand; or gives False, and the request goes its usual way."""
 
 AGAIN_MOST = 4096
 """What to do kept by requests' bytes; one more goes its usual way."""

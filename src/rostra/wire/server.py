@@ -1,41 +1,62 @@
-"""Listening sockets, their connections, and one sweep for all deadlines.
+"""Who is connected, what they all share, and one sweep for all deadlines.
 
 A request costs no timer: each connection holds one deadline, and a tenth of all connections is looked at every tenth of
 `sweep_s`.
 """
 
 import asyncio
-import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from rostra.kernel.log import Log
 from rostra.wire.canned import Canned
-from rostra.wire.connection import Connection
 from rostra.wire.counters import Counters
 from rostra.wire.exchange import Exchange, Handler
 from rostra.wire.fanout import Fanout, fanout
 from rostra.wire.gathering import Gathering, send_to_all
 from rostra.wire.http1 import Limits, Request, Response, date_line
-from rostra.wire.parting import Parting
 from rostra.wire.pieces import send_pieces
-from rostra.wire.places import BACKLOG, Places
+from rostra.wire.places import Places, Refused
 from rostra.wire.repeats import Repeats
-from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
 from rostra.wire.stream import Stream
 
-__all__ = ["Counters", "Exchange", "Gathering", "Handler", "Server", "Stream", "send_to_all", "serve"]
+__all__ = ["Counters", "Exchange", "Gathering", "Handler", "Server", "Stream", "send_to_all"]
 
-Open = Connection | Parting
+
+class Open(Protocol):
+    """What the server needs of each who is connected: to be inside, or to be told that there is no place.
+
+    Attributes:
+        number: given by `admit`; the same for as long as it is open, whoever it is that stands for it.
+        deadline: when `overdue` is due, in the loop's time.
+    """
+
+    number: int
+    deadline: float
+
+    def overdue(self) -> None:
+        """The deadline has passed."""
+
+    def drain(self) -> None:
+        """The server stops: end when what runs has ended. Called until this is closed."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class TurnedAway(Open, Refused, Protocol):
+    """One who is told that there is no place."""
 
 
 class Server:
-    """Made by `serve`.
+    """Made by `wire.listening.serve`.
 
     Attributes:
         date: the Date header of this second; the same object all through the second.
         begin_until, idle_until, answer_until: deadlines counted from the last sweep.
+        listening: where connections come from, until it drains.
+        secure: they speak TLS.
     """
 
     def __init__(
@@ -49,12 +70,12 @@ class Server:
         self.repeats = Repeats()
         self.draining = False
         self.secure = False
+        self.listening: list[asyncio.Server] = []
         self.loop = asyncio.get_running_loop()
         self._log = log
         self._slices: list[set[Open]] = [set() for _ in range(_SLICES)]
         self._slice = 0
         self._sweep_s = sweep_s / _SLICES
-        self._listening: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self._fanout: Fanout | None = None
@@ -62,22 +83,11 @@ class Server:
         self._tick()
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
 
-    async def listen(self, sockets: list[socket.socket], secure: Certificate | None = None) -> None:
-        tls: dict[str, Any] = {}
-        self.secure = secure is not None
-        if secure is not None:
-            tls = {"ssl": secure.context, "ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
-            self.spawn(self._renew(secure))
-        for one in sockets:
-            listen = self.loop.create_unix_server if one.family == socket.AF_UNIX else self.loop.create_server
-            server = await listen(lambda: Connection(self), sock=one, backlog=BACKLOG, **tls)
-            self._listening.append(server)
-
     async def drain(self, deadline_s: float) -> None:
         """Stop admitting, answer who waits (503 unless the handler sends better), let running answers end, close."""
         self.draining = True
-        for server in self._listening:
-            server.close()
+        for one_listening in self.listening:
+            one_listening.close()
         end = self.loop.time() + deadline_s
         for one in self._connections():
             self._border(one, one.drain)
@@ -112,7 +122,7 @@ class Server:
     def send_pieces(self, exchange: Exchange, response: Response) -> None:
         self.spawn(send_pieces(exchange, response, self))
 
-    def admit(self, connection: Connection) -> int:
+    def admit(self, connection: Open) -> int:
         """Count a connection in and give it its number."""
         self.counters.connections += 1
         self.counters.open += 1
@@ -124,7 +134,7 @@ class Server:
         """Too many are inside, the last who came among them."""
         return self.counters.open - self.places.refusing > self.places.most
 
-    def turn_away(self, parting: Parting) -> None:
+    def turn_away(self, parting: TurnedAway) -> None:
         """We are full. The answer waits until something comes; if too many wait for theirs there is none."""
         if self.places.may_refuse(parting, self.loop.time()):
             self.counters.refused_full += 1
@@ -132,7 +142,7 @@ class Server:
             self.counters.aborted_full += 1
             parting.abort()
 
-    def replace(self, connection: Connection, parting: Parting) -> None:
+    def replace(self, connection: Open, parting: Open) -> None:
         """What was the one's is the other's now."""
         slice_ = self._slices[connection.number % _SLICES]
         slice_.discard(connection)
@@ -149,12 +159,6 @@ class Server:
         self.counters.faults += 1
         if self._log is not None:
             self._log.error("a handler failed", trace=error, method=request.method if request is not None else "")
-
-    async def _renew(self, secure: Certificate) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if secure.renewed() and self._log is not None:
-                self._log.info("a renewed certificate is in use")
 
     def _border(self, one: Open, step: Callable[[], None]) -> None:
         """What a handler does in a callback must not cost others their deadlines."""
@@ -189,28 +193,6 @@ class Server:
         for one in [one for one in self._slices[self._slice] if one.deadline < now]:
             self._border(one, one.overdue)
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
-
-
-async def serve(
-    handler: Handler,
-    sockets: list[socket.socket],
-    limits: Limits,
-    counters: Counters,
-    log: Log | None = None,
-    sweep_s: float = 1.0,
-    headers: Sequence[tuple[str, str]] = (),
-    secure: Certificate | None = None,
-) -> Server:
-    """Answer on sockets that are bound already.
-
-    Args:
-        sweep_s: how exactly deadlines are kept.
-        headers: go with the answers that the server gives by itself (400, 408, 431, 503, …).
-        secure: speak TLS.
-    """
-    server = Server(handler, limits, counters, log, sweep_s, Canned(headers))
-    await server.listen(sockets, secure)
-    return server
 
 
 _SLICES = 10

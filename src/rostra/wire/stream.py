@@ -3,10 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from rostra.wire.connection import Connection
+from typing import Protocol
 
 
 class Watcher(Protocol):
@@ -25,13 +22,35 @@ class Watcher(Protocol):
         """The server stops."""
 
 
+class Line(Protocol):
+    """What a stream needs of its connection.
+
+    Attributes:
+        file: the socket's descriptor while it may be written to past the transport, else -1.
+        paused: the kernel has not taken all that was written.
+    """
+
+    transport: asyncio.Transport | None
+    file: int
+    paused: bool
+
+    def write(self, data: bytes) -> None: ...
+
+    def bound_unsent(self) -> None:
+        """The kernel has not taken all that was written: cut this off, if more waits than a stream may leave waiting."""
+
+    def end_stream(self, ends_connection: bool) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class Stream:
     """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted."""
 
     __slots__ = ("_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone")
 
-    def __init__(self, connection: "Connection", ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
-        self._connection: Connection | None = connection
+    def __init__(self, connection: Line, ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
+        self._connection: Line | None = connection
         self._ends = ends_connection
         self._on_drain = on_drain
         self._on_gone: Callable[[], None] | None = None
@@ -76,9 +95,7 @@ class Stream:
         connection.write(data)
         if not connection.paused:
             return True
-        if transport.get_write_buffer_size() > connection.server.limits.stream_bytes:
-            connection.server.counters.stream_overflows += 1
-            connection.abort()
+        connection.bound_unsent()
         return False
 
     @property
