@@ -219,7 +219,15 @@ def test_a_plan_is_the_same_after_the_way_to_its_process() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"listeners": 0}, {"listeners": 10**9}, {"ramp_s": -1.0}, {"seconds": float("nan")}, {"shares": {"tv": 1.0}}],
+    [
+        {"listeners": 0},
+        {"listeners": 10**9},
+        {"ramp_s": -1.0},
+        {"seconds": float("nan")},
+        {"shares": {"tv": 1.0}},
+        {"processes": -5},
+        {"shares": {"web": float("inf")}},
+    ],
 )
 @pytest.mark.anyio
 async def test_what_makes_no_sense_is_refused_in_a_sentence(wrong: dict[str, object]) -> None:

@@ -104,6 +104,10 @@ class Crowd:
         unknown = set(self._shares) - set(KINDS)
         if unknown or not self._shares:
             raise Fault(f"There is no player '{', '.join(unknown)}'.", f"Name some of {', '.join(KINDS)} in --shares.")
+        if self._processes is not None and self._processes < 1 or not math.isfinite(sum(self._shares.values())):
+            raise Fault(
+                "There must be a process at least, and no share without end.", "Correct --processes and --shares."
+            )
         if self._ramp_s < 0 or self._seconds < 0 or not math.isfinite(self._ramp_s + self._seconds):
             raise Fault("A time cannot be negative.", "Give --ramp and --seconds from 0 on.")
 
