@@ -376,6 +376,8 @@ class Connection(asyncio.Protocol):
         self.calm = False
         if not server.may_refuse(self):
             server.counters.aborted_full += 1
+            if not server.secure:
+                self.write(server.canned.full)  # most see it, though the end may come as a reset
             self.abort()
             return
         server.counters.refused_full += 1
