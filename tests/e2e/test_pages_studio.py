@@ -447,6 +447,56 @@ def test_a_link_that_opens_nothing_says_what_to_do(
     expect(page.locator("#words")).to_contain_text("The studio opens with your personal link.")
 
 
+def test_a_new_link_opened_in_the_tab_of_the_old_one_is_taken(
+    own_server: Rostra, device: Callable[..., BrowserContext]
+) -> None:
+    """Only what stands behind the # differs, so the browser does not load the page again by itself."""
+    space = own_server.run("space", "create", "--title", "Rivers")
+    page = device().new_page()
+    page.goto(space["studio"].partition("#")[0] + "#key=nonsense")
+    expect(page.locator("#words")).to_contain_text("Ask for a new link")
+    page.evaluate("(link) => (location.href = link)", space["studio"])
+    expect(page.locator("h1")).to_have_text("Rivers")
+    expect(page.locator("#list")).to_be_visible()
+
+    page.goto(own_server.door + "/sign-in#token=nonsense")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#words")).to_contain_text("not one of ours")
+    page.evaluate("(link) => (location.href = link)", own_server.greeting["sign_in"])
+    expect(page.locator("#words")).to_have_text("This link works once. Press to sign in on this device.")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#me")).to_have_text("Operator")
+
+
+def test_long_words_stay_on_a_phones_screen_and_another_day_is_named_as_one(
+    own_server: Rostra, device: Callable[..., BrowserContext]
+) -> None:
+    def fits(page: Page) -> bool:
+        return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+    page = device(viewport={"width": 360, "height": 740}).new_page()
+    page.goto(own_server.greeting["sign_in"])
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Title").fill("W" * 140)
+    page.get_by_label(re.compile("^Starts")).fill("2040-07-01T20:00")
+    page.get_by_role("button", name="Schedule it").click()
+    expect(page.locator("#words")).to_contain_text("is scheduled")
+    assert fits(page)
+    page.get_by_role("button", name="Cancel").click()
+    assert fits(page)
+    page.get_by_role("dialog").get_by_role("button", name="No").click()
+    page.get_by_role("link", name="Studio").click()
+    expect(page.locator("#words")).to_contain_text("It starts on Sunday")
+    page.get_by_text("Start later").click()
+    page.get_by_label("What listeners are told").fill("W" * 200)
+    page.get_by_role("button", name="Tell everybody").click()
+    expect(page.locator("#lamp")).to_have_text("Starting late")
+    assert fits(page)
+    page.goto(page.url.replace("/studio/", "/s/"))
+    expect(page.locator("#words")).to_contain_text("WWW")
+    assert fits(page)
+
+
 def test_a_delay_reaches_the_listeners_with_its_reason(
     server: Rostra, device: Callable[..., BrowserContext], eventually: Callable[..., Any]
 ) -> None:

@@ -119,7 +119,10 @@ def test_newcomers_are_thinned_step_by_step_and_those_who_listen_go_on(tmp_path:
             assert max(steps) >= 2 and steps[-1] == 0
             assert {every_s for step, every_s, _ in told if step} == {10.0}
             assert told[-1][1] == 2.0
-            assert {why for step, _, why in told if step} <= {"connections run out", "the pressure eased"}
+            # Crowd and edge are one process here, so that to connect a crowd may keep the processor busy too.
+            whys = {why for step, _, why in told if step}
+            assert whys <= {"connections run out", "the processor is busy", "the pressure eased"}
+            assert "connections run out" in whys
             assert not any(task.done() for task in tasks)
         finally:
             for task in tasks:

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import uvloop
 from broadcasts import SPACE, payload
 from edge_world import Chain, ask, chain, downstream, get, until
 
-from rostra.sound.fmp4 import init
+from rostra.sound.fmp4 import init, part
 from rostra.sound.renditions import Rendition
 from rostra.wire.http1 import Response
 
@@ -267,6 +267,145 @@ def test_a_cache_that_strips_headers_and_keeps_refusals_costs_no_sound(tmp_path:
     run(tmp_path, test)
 
 
+def test_a_page_that_stands_where_the_init_segment_should_is_not_kept(tmp_path: Path) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if target.endswith("init.mp4"):
+                return Response(200, [("content-type", "text/html")], b"<html>One moment, please</html>")
+            return response
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(4)
+        world.between.bend = bend
+        for rendition in Rendition:
+            assert (await world.get(f"{rendition.shape.url}/init.mp4")).body == init(rendition)
+        await world.broadcast.add(40)
+        await caught_up(world, 44)
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("at_first", [True, False], ids=["found", "appearing"])
+def test_an_init_segment_that_is_wrong_for_long_is_waited_for(tmp_path: Path, at_first: bool) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            return Response(200, [], b"<html></html>") if "init.mp4" in target else response
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(40 if at_first else 4)
+        world.between.bend = bend
+        asking = asyncio.create_task(world.get("opus/join.mp4"))
+        await until(lambda: world.between.of("init.mp4?again=1") > 0)
+        if at_first:
+            assert (await asking).status == 503
+            asking = asyncio.create_task(world.get("opus/join.mp4"))
+        world.between.bend = None
+        assert (await asking).body.startswith(init(OPUS))
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("still", [True, False], ids=["stands still", "drips"])
+def test_an_answer_that_does_not_get_to_its_end_is_asked_for_again(tmp_path: Path, still: bool) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if not target.endswith("/part/31.m4s"):
+                return response
+            body = response.body
+            assert isinstance(body, bytes)
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for at in range(len(body)):
+                    yield body[at : at + 1]
+                    await asyncio.sleep(60 if still else 0.2)
+
+            return Response(200, [("Content-Length", str(len(body)))], pieces())
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(30)
+        await caught_up(world, 30)
+        world.between.bend = bend
+        await world.broadcast.add(4)
+        async with asyncio.timeout(3):
+            assert (await world.get("opus/part/33.m4s")).body == payload(OPUS, 33)
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_part_of_megabytes_is_none(tmp_path: Path, zipped: bool) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if not target.endswith("/part/31.m4s"):
+                return response
+            frames = [bytes(4_000_000)]
+            huge = part(OPUS, 31, frames, 1_800_000_000_000_000)
+            return Response(
+                200, [("Content-Encoding", "gzip")] if zipped else [], gzip.compress(huge) if zipped else huge
+            )
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(30)
+        await caught_up(world, 30)
+        world.between.bend = bend
+        await world.broadcast.add(4)
+        assert (await world.get("opus/part/31.m4s")).body == payload(OPUS, 31)
+
+    run(tmp_path, test)
+
+
+_DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("ending", "body"),
+    [
+        ("state.json", _DEEP),
+        ("state.json", b"endless"),
+        ("state.json", b"long"),
+        ("hls/replay.m3u8", b"#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:00Z\n#EXTINF:" + b"9" * 400 + b",\nseg/0.m4s\n"),
+        ("hls/replay.m3u8", b"#EXTM3U\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:00Z\n#EXTINF:4000000000.0,\nseg/0.m4s\n"),
+    ],
+    ids=["deep", "endless number", "long", "endless segment", "long segment"],
+)  # fmt: skip
+def test_what_upstream_cannot_have_said_is_said_to_be_its_fault(tmp_path: Path, ending: str, body: bytes) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if not target.endswith(ending):
+                return response
+            assert isinstance(response.body, bytes)
+            said = {
+                b"long": response.body.replace(b"The big one", b"A" * 300_000),
+                b"endless": response.body.replace(b'"seq":', b'"seq":1e999,"was":'),
+            }
+            return Response(200, [], said.get(body, body))
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(40)
+        world.between.bend = bend
+        got = await world.get("opus/join.mp4")
+        assert (got.status, got.headers["retry-after"]) == (503, "1")
+        world.between.bend = None
+        await caught_up(world, 40)
+
+    run(tmp_path, test)
+
+
+def test_levels_that_cannot_be_read_are_answered_at_once(tmp_path: Path) -> None:
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            return Response(200, [], _DEEP) if target.endswith("levels.json") else response
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(40)
+        await caught_up(world, 40)
+        world.between.bend = bend
+        async with asyncio.timeout(3):
+            assert (await world.get("opus/levels.json")).status == 503
+
+    run(tmp_path, test)
+
+
 def test_stale_lists_make_no_hole(tmp_path: Path) -> None:
     async def test(world: Chain) -> None:
         old: dict[str, Response] = {}
@@ -302,6 +441,35 @@ def test_a_slow_way_delays_and_loses_nothing(tmp_path: Path) -> None:
         for number in range(30, 36):
             await world.broadcast.add(1)
             assert (await world.get(f"opus/part/{number}.m4s")).body == payload(OPUS, number)
+
+    run(tmp_path, test)
+
+
+def test_a_way_that_is_slower_than_two_parts_does_not_fall_behind(tmp_path: Path) -> None:
+    took_s = 1.8
+    made: list[float] = []
+
+    async def test(world: Chain) -> None:
+        async def bend(target: str, response: Response) -> Response:
+            if "/part/" in target:
+                await asyncio.sleep(took_s)
+            return response
+
+        async def speak() -> None:
+            for _ in range(10):
+                await asyncio.sleep(OPUS.shape.part_s)
+                await world.broadcast.add(1)
+                made.append(asyncio.get_running_loop().time())
+
+        await world.broadcast.go_live()
+        await world.broadcast.add(30)
+        await caught_up(world, 30)
+        world.between.bend = bend
+        speaking = asyncio.create_task(speak())
+        channel = world.second.role._shelf.followers[SPACE].channels[OPUS]
+        await until(lambda: channel.parts == 40)
+        assert asyncio.get_running_loop().time() - made[-1] < took_s + 1.2
+        await speaking
 
     run(tmp_path, test)
 

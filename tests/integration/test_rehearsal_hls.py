@@ -15,6 +15,8 @@ from edge_player import run as with_edge
 
 from rostra.kernel.errors import Fault
 from rostra.rehearsal.hls.examiner import Examiner
+from rostra.rehearsal.hls.probes import held_s
+from rostra.rehearsal.hls.reading import read
 
 
 async def examined(url: str, seconds: float = 1.0) -> dict[str, Any]:
@@ -82,7 +84,9 @@ def with_server(answer: Callable[[str], tuple[int, str, bytes]], story: Callable
             while True:
                 path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
                 status, headers, body = answer(path)
-                writer.write(f"HTTP/1.1 {status} .\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+                writer.write(
+                    f"HTTP/1.1 {status} .\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode("latin-1") + body
+                )
                 await writer.drain()
         writer.close()
 
@@ -129,6 +133,70 @@ def test_media_that_is_listed_and_not_there_is_an_error() -> None:
         assert {one["rule"] for one in report["findings"] if one["severity"] == "error"} == {"status"}
 
     with_server(answer, story)
+
+
+NINES = "9" * 5000
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+@pytest.mark.parametrize(
+    ("master", "media"),
+    [
+        ("BANDWIDTH=²", "#EXTINF:2.0,\n1.ts\n"),
+        (f"BANDWIDTH={NINES},AVERAGE-BANDWIDTH={NINES}", "#EXTINF:2.0,\n1.ts\n"),
+        ("BANDWIDTH=1", "#EXTINF:2.0,\nhttp://[bad/1.m4s\n"),
+        ("BANDWIDTH=1", '#EXT-X-MAP:URI="http://h:999999/"\n#EXTINF:2.0,\nhttp://h:x/1.m4s\n'),
+        ("BANDWIDTH=1", "#EXTINF:2.0,\n#EXT-X-BYTERANGE:²@³\n1.m4s\n"),
+        ("BANDWIDTH=1", f"#EXTINF:2.0,\n#EXT-X-BYTERANGE:{NINES}@0\n1.m4s\n"),
+        ("BANDWIDTH=1", f"#EXTINF:2.0,\n{NINES}.ts\n"),
+        ("BANDWIDTH=1", '#EXTINF:2.0,\n1.ts\n#EXT-X-RENDITION-REPORT:URI="m1.m3u8",LAST-MSN=²,LAST-PART=²\n'),
+    ],
+)
+@pytest.mark.parametrize("age", ["²", NINES])
+def test_whatever_a_server_sends_the_check_ends_with_a_report(master: str, media: str, age: str) -> None:
+    def answer(path: str) -> tuple[int, str, bytes]:
+        headers = f"Age: {age}\r\nCache-Control: max-age={age}\r\n"
+        if path == "/master.m3u8":
+            variants = "".join(f"#EXT-X-STREAM-INF:{master}\nm{at}.m3u8\n" for at in (1, 2))
+            return 200, headers, f"#EXTM3U\n{variants}http://[bad/3.m3u8\n".encode()
+        text = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n{media}#EXT-X-ENDLIST\n"
+        return (200, headers, text.encode()) if "m3u8" in path else (404, headers, b"")
+
+    async def story(base: str) -> None:
+        report = await examined(f"{base}/master.m3u8")
+        assert not report["ok"]
+
+    with_server(answer, story)
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_a_server_that_does_not_hold_is_not_asked_without_end_for_it() -> None:
+    asked: list[str] = []
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        asked.append(path)
+        return 200, "", LIVE.encode()
+
+    async def story(base: str) -> None:
+        await examined(f"{base}/live.m3u8", 2)
+        assert len(asked) < 60
+
+    with_server(answer, story)
+
+
+@pytest.mark.may_leak("the hand-written server's last readers")
+def test_a_playlist_of_many_megabytes_is_not_taken_in() -> None:
+    async def story(base: str) -> None:
+        with pytest.raises(Fault, match="nothing answered"):
+            await examined(f"{base}/live.m3u8")
+
+    with_server(lambda path: (200, "", b"#EXTM3U\n" + b"#EXTINF:4,\n1.ts\n" * 600_000), story)
+
+
+@pytest.mark.parametrize("target_s", [None, 0, 4, 20, 10_000, 1 << 63])
+def test_no_request_is_left_waiting_for_longer_than_a_minute(target_s: int | None) -> None:
+    tag = "" if target_s is None else f"#EXT-X-TARGETDURATION:{target_s}\n"
+    assert 10 < held_s(read(f"#EXTM3U\n{tag}".encode())) <= 65
 
 
 @pytest.mark.may_leak("the hand-written server's last readers")

@@ -82,6 +82,43 @@ def test_chunks_and_interim_answers_are_put_together() -> None:
 
 
 @pytest.mark.may_leak("the hand-written server's last reader")
+def test_what_has_no_length_is_read_until_the_other_side_closes() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in (b"HTTP/1.0 200 OK\r\n\r\n", b"one ", b"two ", b"three"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        client = Client()
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert (await get(client, url)).body == b"one two three"
+        with pytest.raises(HttpError, match="does not end"):
+            await client.request("GET", url, most=10)
+        client.close()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(main())
+
+
+@pytest.mark.may_leak("the hand-written server's last reader")
+@pytest.mark.parametrize(
+    "location",
+    ["http://[bad", "http://127.0.0.1:999999/", "http://127.0.0.1:x/", f"http://{'a' * 80}.example/", "file:///"],
+)
+def test_a_redirect_to_nowhere_is_one_kind_of_error(location: str) -> None:
+    async def story(client: Client, base: str) -> None:
+        with pytest.raises(HttpError):
+            await get(client, base)
+
+    told([f"HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()], story)
+
+
+@pytest.mark.may_leak("the hand-written server's last reader")
 def test_a_redirect_is_followed_and_the_bearer_goes_to_the_same_host_only() -> None:
     same = b"HTTP/1.1 307 Over there\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n"
 

@@ -163,6 +163,13 @@ def test_a_failure_is_what_and_what_to_do_and_an_object_for_programs(rostra: Run
     assert json.loads(said)["error"].keys() == {"code", "message", "remedy"}
 
 
+def test_what_to_do_about_a_refusal_fits_what_was_asked_and_its_code_is_the_apis(rostra: Run) -> None:
+    _, _, complained = rostra("space", "create", "--title", "x", "--starts", "tomorrow")
+    assert complained.splitlines()[1] == "Correct that and try again."
+    _, said, _ = rostra("space", "show", "zzzzzzzzzz", "--json")
+    assert json.loads(said)["error"]["code"] == "unknown-space"
+
+
 def test_a_command_typed_wrongly_is_told_what_was_wrong_and_where_to_read(rostra: Run) -> None:
     code, said, complained = rostra("space", "create", "--json")
     assert (code, json.loads(said)["error"]["code"]) == (1, "usage")

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import sys
 
 from rostra import __version__
@@ -28,6 +29,7 @@ COMMANDS = (
     "doctor",
 )
 """In the order of --help."""
+_CAPITAL = re.compile(r"\B(?=[A-Z])")
 
 
 def main() -> None:
@@ -73,7 +75,7 @@ def _complain(wrong: RostraError, as_json: bool) -> int:
     what, remedy = _sentences(wrong)
     print(what, remedy, sep="\n", file=sys.stderr)
     if as_json:
-        code = getattr(wrong, "code", type(wrong).__name__.lower())
+        code = getattr(wrong, "code", _CAPITAL.sub("-", type(wrong).__name__).lower())
         print(json.dumps({"error": {"code": code, "message": what, "remedy": remedy}}, ensure_ascii=False))
     return 1
 
@@ -86,6 +88,8 @@ def _sentences(wrong: RostraError) -> tuple[str, str]:
             return str(wrong), "'rostra space list' shows the Spaces there are."
         case Overloaded():
             return str(wrong), f"Try again in {wrong.retry_after_s} seconds."
+        case PeerError(status=400):
+            return str(wrong), "Correct that and try again."
         case PeerError():
             return str(wrong), "Correct that and try again; 'rostra space show ID' says how the Space stands."
         case _:

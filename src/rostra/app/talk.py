@@ -58,6 +58,8 @@ def refusal(status: int, said: Any) -> Refusal:
         message = str(inner.get("message") or (detail if isinstance(detail, str) else message))
         code = str(inner.get("code") or code)
     remedies = {
+        400: "Correct that and try again.",
+        422: "Correct that and try again.",
         401: "Run this as the user who runs the server, with the same --data.",
         404: "'rostra space list' shows the Spaces there are.",
         503: "Try again in a moment.",

@@ -4,9 +4,10 @@ import asyncio
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from rostra.edge.upstream import Upstream
+from rostra.edge.upstream import SMALL_MOST, Upstream
 from rostra.kernel.errors import Unavailable
 from rostra.kernel.ids import SpaceId
+from rostra.sound.mp3 import FRAME_BYTES, frames_of_part
 
 KEPT_MOST: Final = 2048
 """Parts kept, of all Spaces together: about 8 MB."""
@@ -50,8 +51,8 @@ class RemoteMp3:
         await self._upstream.close()
 
     async def _ask(self, space_id: SpaceId, number: int) -> bytes | None:
-        reply = await self._upstream.whole(f"/s/{space_id}/mp3/part/{number}.mp3")
-        if reply.status == 200:
+        reply = await self._upstream.whole(f"/s/{space_id}/mp3/part/{number}.mp3", most=SMALL_MOST)
+        if reply.status == 200 and len(reply.body) == FRAME_BYTES * len(frames_of_part(number)):
             return reply.body
         if reply.status == 404 and "rostra-ended" in reply.headers:
             return None

@@ -33,7 +33,7 @@ class Signals:
     """What was measured since the last look.
 
     Attributes:
-        busy: share of the time that the process computed; 1.0 is a whole core, and a loop has no more.
+        busy: share of the time that the process computed or waited for a core; at 1.0 its loop has no time left.
         late_s: how much later than asked the loop came round, on average.
         full: open connections as a share of those allowed.
         connections: open ones.

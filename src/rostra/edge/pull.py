@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from rostra.edge.upstream import ANSWER_S, Reply, Upstream
+from rostra.edge.upstream import ANSWER_S, SMALL_MOST, Reply, Upstream
 from rostra.kernel.errors import Unavailable
 from rostra.sound.fmp4 import PartView, read_part
 from rostra.sound.renditions import Rendition
@@ -17,9 +17,13 @@ from rostra.sound.renditions import Rendition
 CALM = 2
 """Parts asked for at once while they come as they are made."""
 BEHIND = 6
-"""And while we catch up. No more than an edge lets anybody ask ahead."""
+"""And while we catch up, or where answers take so long that two at once fall behind. No more than an edge lets anybody ask ahead."""
+LATE_S = 0.75
+"""A part that comes so much later than the earliest has shown to be possible: we fall behind."""
 LOST_S = 4.0
 """While a Space is on the air a part comes every half second: what takes this long was lost on the way."""
+BODY_S = 1.5
+"""And a few kilobytes that do not come in this time once they have begun."""
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0)
 
 Deliver = Callable[[bytes, PartView], Awaitable[None]]
@@ -53,6 +57,7 @@ class Pull:
         self._deliver = deliver
         self._is_over = is_over
         self._flowing = False
+        self._earliest = float("inf")
 
     async def run(self) -> None:
         """Until the end of the broadcast."""
@@ -68,10 +73,16 @@ class Pull:
                 if found is None:
                     return
                 payload, view, at_hand = found
+                at_once = BEHIND if at_hand or self._late_s() > LATE_S else CALM
                 self.next += 1
                 self._flowing = True
-                at_once = BEHIND if at_hand else CALM
                 await self._deliver(payload, view)
+
+    def _late_s(self) -> float:
+        """How late the next part has come, measured by those before it: a part takes as long as it lasts."""
+        began = asyncio.get_running_loop().time() - self.next * self._rendition.shape.part_s
+        self._earliest = min(self._earliest, began)
+        return began - self._earliest
 
     async def _part(self, number: int) -> tuple[bytes, PartView, bool] | None:
         """The part, and whether it was there already; None when the broadcast ended before it."""
@@ -83,7 +94,8 @@ class Pull:
             wait_s = _BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)] * random.uniform(0.5, 1.0)
             try:
                 target = f"{path}?again={tries}" if tries else path
-                reply = await self._upstream.whole(target, answer_s=LOST_S if self._flowing else ANSWER_S)
+                answer_s = LOST_S if self._flowing else ANSWER_S
+                reply = await self._upstream.whole(target, answer_s=answer_s, body_s=BODY_S, most=SMALL_MOST)
             except Unavailable:
                 pass
             else:

@@ -27,14 +27,14 @@ class Thinning:
         loop = asyncio.get_running_loop()
         pressure = Pressure(loop.time(), self._patience)
         while True:
-            began, computed_s, late_s = loop.time(), time.process_time(), 0.0
+            began, wanted_s, late_s = loop.time(), _wanted_s(), 0.0
             for _ in range(_WAKES):
                 due = loop.time() + _WAKE_S
                 await asyncio.sleep(_WAKE_S)
                 late_s += loop.time() - due
             now, connections = loop.time(), server.counters.open
             self._signals = signals = Signals(
-                busy=(time.process_time() - computed_s) / (now - began),
+                busy=(_wanted_s() - wanted_s) / (now - began),
                 late_s=late_s / _WAKES,
                 full=connections / server.places.most,
                 connections=connections,
@@ -59,7 +59,12 @@ class Thinning:
         numbers = [
             ("rostra_edge_thinned", "gauge", "How much is left out under pressure, from 0 to 3.", self._desk.step),
             ("rostra_edge_thinned_changes_total", "counter", "Steps taken and taken back.", self._changes),
-            ("rostra_edge_busy_ratio", "gauge", "Share of a core that this edge computes.", round(signals.busy, 3)),
+            (
+                "rostra_edge_busy_ratio",
+                "gauge",
+                "Share of the time that this edge computes, or waits for a core.",
+                round(signals.busy, 3),
+            ),
             (
                 "rostra_edge_late_seconds",
                 "gauge",
@@ -69,3 +74,17 @@ class Thinning:
             ("rostra_edge_full_ratio", "gauge", "Open connections of those allowed.", round(signals.full, 4)),
         ]
         return "".join(family(name, kind, meaning, [(None, value)]) for name, kind, meaning, value in numbers)
+
+
+def _wanted_s() -> float:
+    """For how long so far this process computed, and its loop could have but got no core, as far as the kernel says.
+
+    Where others compute on the same core, or a container is allowed only part of one, a loop with too much to do computes
+    all that it may, and that is less than a whole core.
+    """
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            waited_s = int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        waited_s = 0.0
+    return time.process_time() + waited_s

@@ -1,10 +1,12 @@
 """Questions to the server that this edge follows: another edge, a door that points to one, or a cache in front of either."""
 
 import asyncio
+import json
 import ssl
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from rostra.kernel.errors import Fault, Unavailable
@@ -16,7 +18,13 @@ ANSWER_S = 15.0
 NAME = "Rostra-Edge"
 """Header of a question by an edge: its name."""
 TOLD_S = 3.0
-_WHOLE_MOST = 32 * 1024 * 1024
+BODY_S = 15.0
+"""From the head of an answer to the end of its body: on the way anything may come to a stand, or drip."""
+STATE_MOST = 262_144
+LIST_MOST = 32 * 1024 * 1024
+SMALL_MOST = 65_536
+"""Bytes of one part, init segment or the like. What is longer is not ours, and is read no further."""
+_SENT_MOST = 8 * 1024 * 1024
 _LIMITS = ClientLimits(connections=4096, idle_kept=64, connect_s=1.0, answer_s=ANSWER_S, piece_s=10.0)
 
 
@@ -58,7 +66,7 @@ class Upstream:
             answer = await (sound or self._client).request("GET", path, headers, answer_s=answer_s)
             if answer.status in _ELSEWHERE and sound is None:
                 url = _base(answer.header("location"), path)
-                await answer.read()
+                await body_of(answer, SMALL_MOST)
                 answer = await self._go(url).request("GET", path, headers, answer_s=answer_s)
         except Unavailable:
             self.away += 1
@@ -72,18 +80,25 @@ class Upstream:
             raise Unavailable("The server that this one takes its sound from points in a circle.")
         return answer
 
-    async def whole(self, path: str, *headers: tuple[str, str], answer_s: float = ANSWER_S) -> Reply:
-        """The answer with its body. Raises Unavailable."""
+    async def whole(
+        self,
+        path: str,
+        *headers: tuple[str, str],
+        answer_s: float = ANSWER_S,
+        body_s: float = BODY_S,
+        most: int = LIST_MOST,
+    ) -> Reply:
+        """The answer with its body of at most so many bytes. Raises Unavailable."""
         answer = await self.get(path, ("Accept-Encoding", "gzip"), *headers, answer_s=answer_s)
         async with answer:
             try:
-                body = await answer.read()
+                body = await body_of(answer, min(most, _SENT_MOST), body_s)
             except Unavailable:
                 self.away += 1
                 raise
         named = dict(reversed(answer.headers))
         if named.get("content-encoding", "") == "gzip":
-            body = await _unzipped(body)
+            body = await _unzipped(body, most)
         age = named.get("age", "")
         return Reply(answer.status, named, body, int(age) if age.isdecimal() and len(age) < 10 else 0)
 
@@ -92,7 +107,7 @@ class Upstream:
         self.asked += 1
         answer = await (self._sound or self._client).request("POST", path, headers, body, answer_s=TOLD_S)
         async with answer:
-            return answer.status, await answer.read()
+            return answer.status, await body_of(answer, SMALL_MOST, TOLD_S)
 
     async def close(self) -> None:
         await self._client.close()
@@ -111,6 +126,23 @@ def fine(reply: Reply) -> bytes:
         said = reply.body[:200].decode("utf-8", "replace").strip()
         raise Unavailable(f"Upstream answered {reply.status}: {said}")
     return reply.body
+
+
+def plain(reply: Reply) -> Any:
+    """What a JSON answer says. Raises Unavailable as `fine`, and for what is no JSON."""
+    try:
+        return json.loads(fine(reply))
+    except (ValueError, RecursionError):
+        raise Unavailable("An answer from upstream is no JSON.") from None
+
+
+async def body_of(answer: Answer, most: int, body_s: float = BODY_S) -> bytes:
+    """The body. Raises Unavailable where it is longer than that, or takes longer."""
+    try:
+        async with asyncio.timeout(body_s):
+            return await answer.read(most)
+    except TimeoutError:
+        raise Unavailable("An answer from upstream came to a stand.") from None
 
 
 def check_url(url: str) -> None:
@@ -146,10 +178,10 @@ def _base(location: str, path: str) -> str:
     return base
 
 
-async def _unzipped(body: bytes) -> bytes:
+async def _unzipped(body: bytes, most: int) -> bytes:
     def unzip() -> bytes:
         inflating = zlib.decompressobj(31)
-        plain = inflating.decompress(body, _WHOLE_MOST)
+        plain = inflating.decompress(body, most)
         if not inflating.eof:
             raise Unavailable("An answer from upstream is cut short or too large.")
         return plain

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from rostra.edge.pull import Pull
 from rostra.edge.source import Init, Part, Past, Stored
-from rostra.edge.upstream import Upstream, fine
+from rostra.edge.upstream import SMALL_MOST, Upstream, fine, plain
 from rostra.edge.upstream_file import Blocks, UpstreamFile, look
 from rostra.kernel.errors import RostraError, Unavailable
 from rostra.kernel.ids import SeatId
-from rostra.sound.fmp4 import PartView, read_part, split
+from rostra.sound.fmp4 import PartView, check_init, read_part, split
 from rostra.sound.renditions import Rendition
 from rostra.space.space import Space
 from rostra.space.states import OVER, State
@@ -111,7 +111,7 @@ class UpstreamFeed:
 
     async def levels(self) -> Stored:
         reply = await self._upstream.whole(f"{self._base}opus/levels.json")
-        json.loads(fine(reply))
+        plain(reply)
         return Stored(reply.body, reply.age_s)
 
     async def recording(self) -> UpstreamFile:
@@ -138,7 +138,8 @@ class UpstreamFeed:
         """One object of these parts; asked for past the caches where what comes is something else."""
         shape = rendition.shape
         for again in ("", "?again=1"):
-            reply = await self._upstream.whole(f"{self._base}{shape.url}/{path}{again}")
+            most = SMALL_MOST * len(numbers)
+            reply = await self._upstream.whole(f"{self._base}{shape.url}/{path}{again}", most=most)
             try:
                 firsts = [read_part(payload).first_sample for payload in split(fine(reply))]
             except ValueError:
@@ -184,7 +185,7 @@ class UpstreamFeed:
     async def _init(self, rendition: Rendition) -> bytes:
         while True:
             try:
-                return fine(await self._upstream.whole(f"{self._base}{rendition.shape.url}/init.mp4"))
+                return await ask_init(self._upstream, self._base, rendition)
             except Unavailable:
                 await asyncio.sleep(0.2)
 
@@ -194,7 +195,7 @@ class UpstreamFeed:
             try:
                 now = json.loads(message)
                 state, speaking, news = State(now["state"]), tuple(map(SeatId, now["speaking"])), int(now["seq"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 continue
             if state not in OVER:
                 self.space = replace(self.space, state=state, speaking=speaking)
@@ -216,3 +217,15 @@ class UpstreamFeed:
             return (await self._look_up()).state in OVER
         except RostraError:
             return False
+
+
+async def ask_init(upstream: Upstream, base: str, rendition: Rendition) -> bytes:
+    """The init segment; past the caches where what comes is something else. It is kept for as long as the Space is. Raises Unavailable."""
+    for again in ("", "?again=1"):
+        body = fine(await upstream.whole(f"{base}{rendition.shape.url}/init.mp4{again}", most=SMALL_MOST))
+        try:
+            check_init(rendition, body)
+        except ValueError:
+            continue
+        return body
+    raise Unavailable("Upstream gave something else than its init segment.")

@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
-from rostra.edge.upstream import Upstream
+from rostra.edge.upstream import SMALL_MOST, Upstream, body_of
 from rostra.kernel.errors import Unavailable
 
 BLOCK_BYTES = 262_144
@@ -94,7 +94,7 @@ class UpstreamFile:
             span = _SPAN.fullmatch(answer.header("content-range"))
             if answer.status != 206 or span is None or int(span[1]) != first:
                 raise Unavailable("Upstream has another recording by now.")
-            body = await answer.read()
+            body = await body_of(answer, length)
         if len(body) != length:
             raise Unavailable("Upstream sent less of the recording than it was asked for.")
         return body
@@ -107,7 +107,7 @@ async def look(upstream: Upstream, blocks: Blocks, path: str) -> UpstreamFile:
         span = _SPAN.fullmatch(answer.header("content-range"))
         if answer.status != 206 or span is None:
             raise Unavailable("Upstream does not give its recording in pieces.")
-        await answer.read()
+        await body_of(answer, SMALL_MOST)
     size = int(span[3])
     return UpstreamFile(upstream, blocks, path, size, answer.header("etag").removeprefix("W/") or f'"done-{size}"')
 

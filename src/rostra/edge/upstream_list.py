@@ -24,8 +24,12 @@ def read_replay(body: bytes, rendition: Rendition) -> Listed:
     found = _SEGMENT.findall(text)
     if not text.startswith("#EXTM3U") or any(int(number) != at for at, (_, _, number) in enumerate(found)):
         raise ValueError("upstream's replay is not a list of all segments")
-    lengths = [round(float(seconds) / shape.part_s) for _, seconds, _ in found]
-    if any(length != shape.parts_per_segment for length in lengths[:-1]):
+    try:
+        lengths = [round(float(seconds) / shape.part_s) for _, seconds, _ in found]
+    except OverflowError:
+        raise ValueError("upstream's segments last for ever") from None
+    whole = shape.parts_per_segment
+    if any(length != whole for length in lengths[:-1]) or lengths and not 0 < lengths[-1] <= whole:
         raise ValueError("upstream's segments are of another length than ours")
     return Listed([parse_iso(date) for date, _, _ in found], sum(lengths), "#EXT-X-ENDLIST" in text)
 

@@ -1,13 +1,12 @@
 """Sound from another edge: asked for over HTTP by the addresses that players use, each thing once however many ask here."""
 
 import asyncio
-import json
 from collections.abc import Callable
 
 from rostra.edge.source import Past
 from rostra.edge.unknown import Unknown
-from rostra.edge.upstream import Upstream, fine
-from rostra.edge.upstream_feed import UpstreamFeed
+from rostra.edge.upstream import SMALL_MOST, STATE_MOST, Upstream, fine, plain
+from rostra.edge.upstream_feed import UpstreamFeed, ask_init
 from rostra.edge.upstream_file import Blocks
 from rostra.edge.upstream_list import Listed, newest_of, read_replay
 from rostra.kernel.clock import Clock
@@ -103,16 +102,16 @@ class UpstreamSource:
 
     async def _state(self, space_id: SpaceId) -> Space:
         """The Space as upstream tells of it."""
-        reply = await self._upstream.whole(f"/s/{space_id}/state.json")
+        reply = await self._upstream.whole(f"/s/{space_id}/state.json", most=STATE_MOST)
         if reply.status == 404:
             self._unknown.add(space_id, self._clock.monotonic())
             raise UnknownSpace(f"There is no Space {space_id}.")
         try:
-            space = from_public(json.loads(fine(reply)))
+            space = from_public(plain(reply))
             if space.id != space_id:
                 raise ValueError("another Space")
             return space
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise Unavailable("Upstream's account of this Space cannot be read.") from None
 
     async def _past(self, space: Space, rendition: Rendition) -> tuple[Past, int]:
@@ -128,13 +127,14 @@ class UpstreamSource:
         listed = await self._list(base, rendition, over)
         if not listed.dates:
             return Past(), 0
-        init = fine(await self._upstream.whole(f"{base}init.mp4"))
+        init = await ask_init(self._upstream, f"/s/{space.id}/", rendition)
         if over:
             return Past(listed.parts, listed.dates, (), init), listed.parts
         newest = newest_of((await self._upstream.whole(f"{base}live.m3u8")).body)
         per_segment = rendition.shape.parts_per_segment
         segment = listed.parts // per_segment - 1
-        body = fine(await self._upstream.whole(f"{base}seg/{segment}.m4s"))
+        most = SMALL_MOST * per_segment
+        body = fine(await self._upstream.whole(f"{base}seg/{segment}.m4s", most=most))
         payloads = list(zip(rendition.shape.parts_of_segment(segment), split(body), strict=True))
         for number, payload in payloads:
             if read_part(payload).first_sample != rendition.shape.first_sample(number):

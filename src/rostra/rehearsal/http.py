@@ -61,8 +61,9 @@ class Client:
         body: bytes = b"",
         deadline_s: float = 20.0,
         redirects: int = 5,
+        most: int = _BODY_MOST,
     ) -> Answer:
-        """One whole exchange. 307 and 308 keep method and body (RFC 9110 15.4.8); the bearer stays within one host name.
+        """One whole exchange, its body of at most so many bytes. 307 and 308 keep method and body (RFC 9110 15.4.8); the bearer stays within one host name.
 
         Raises:
             HttpError: nothing usable came back in time.
@@ -71,7 +72,7 @@ class Client:
         try:
             async with asyncio.timeout(deadline_s):
                 while True:
-                    answer = await self._once(method, url, headers, body)
+                    answer = await self._once(method, url, headers, body, most)
                     if (
                         answer.status not in (301, 302, 303, 307, 308)
                         or "location" not in answer.headers
@@ -79,19 +80,22 @@ class Client:
                     ):
                         return answer
                     redirects -= 1
-                    target = urljoin(url, answer.headers["location"])
+                    target = _joined(url, answer.headers["location"])
                     if urlsplit(target).hostname != urlsplit(url).hostname:
                         headers = {key: text for key, text in headers.items() if key.lower() != "authorization"}
                     url = target
         except TimeoutError:
             raise HttpError(f"no answer from {_origin(url)} within {deadline_s:g} s") from None
 
-    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+    async def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes, most: int) -> Answer:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or parts.scheme not in ("http", "https"):
             raise HttpError(f"{url} is not an http address")
-        secure = parts.scheme == "https"
-        key = (parts.scheme, parts.hostname, parts.port or (443 if secure else 80))
+        key = (parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc.rpartition('@')[2]}"]
         lines += [f"{name}: {text}" for name, text in headers.items()]
@@ -101,22 +105,22 @@ class Client:
         kept = self._open.pop(key, None)
         if kept is not None:
             try:
-                return await self._exchange(kept, key, method, url, message)
+                return await self._exchange(kept, key, method, url, message, most)
             except HttpError:
                 # A kept connection may have been closed while idle; GET and HEAD are safe to say twice.
                 if method not in ("GET", "HEAD"):
                     raise
                 self.reopened += 1
         fresh = await _Connection.to(*key)
-        return await self._exchange(fresh, key, method, url, message)
+        return await self._exchange(fresh, key, method, url, message, most)
 
     async def _exchange(
-        self, connection: "_Connection", key: tuple[str, str, int], method: str, url: str, message: bytes
+        self, connection: "_Connection", key: tuple[str, str, int], method: str, url: str, message: bytes, most: int
     ) -> Answer:
         self.requests += 1
         began = time.monotonic()
         try:
-            status, headers, body, keep = await connection.exchange(message, method == "HEAD")
+            status, headers, body, keep = await connection.exchange(message, method == "HEAD", most)
         except BaseException:
             connection.close()
             raise
@@ -144,9 +148,11 @@ class _Connection:
             reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=_HEAD_MOST)
         except OSError as wrong:
             raise HttpError(f"{host}:{port} cannot be reached: {wrong.strerror or wrong}") from None
+        except ValueError:
+            raise HttpError(f"{host} is no name of a host") from None
         return cls(reader, writer)
 
-    async def exchange(self, message: bytes, head_only: bool) -> tuple[int, dict[str, str], bytes, bool]:
+    async def exchange(self, message: bytes, head_only: bool, most: int) -> tuple[int, dict[str, str], bytes, bool]:
         try:
             self._writer.write(message)
             await self._writer.drain()
@@ -157,16 +163,16 @@ class _Connection:
             if head_only or status in (204, 304):
                 body, keep = b"", True
             elif "chunked" in headers.get("transfer-encoding", "").lower():
-                body, keep = await self._chunks(), True
+                body, keep = await self._chunks(most), True
             elif "content-length" in headers:
                 length = int(headers["content-length"])
-                if not 0 <= length <= _BODY_MOST:
+                if not 0 <= length <= most:
                     raise HttpError(f"a body of {length} bytes was announced")
                 first = await self._reader.readexactly(min(1, length))
                 self.first_byte_at = time.monotonic()
                 body, keep = first + await self._reader.readexactly(length - len(first)), True
             else:
-                body, keep = await self._reader.read(_BODY_MOST), False
+                body, keep = await self._rest(most), False
         except asyncio.IncompleteReadError:
             raise HttpError("the connection ended in the middle of an answer") from None
         except (ValueError, asyncio.LimitOverrunError):
@@ -190,7 +196,18 @@ class _Connection:
                 headers[name] = f"{headers[name]}, {text.strip()}" if name in headers else text.strip()
         return int(rest[:3]), headers
 
-    async def _chunks(self) -> bytes:
+    async def _rest(self, most: int) -> bytes:
+        """What comes until the other side closes (RFC 9112 6.3)."""
+        body = bytearray()
+        while piece := await self._reader.read(_HEAD_MOST):
+            if not body:
+                self.first_byte_at = time.monotonic()
+            body += piece
+            if len(body) > most:
+                raise HttpError("the answer does not end")
+        return bytes(body)
+
+    async def _chunks(self, most: int) -> bytes:
         body = bytearray()
         while True:
             size = int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16)
@@ -200,7 +217,7 @@ class _Connection:
                 while (await self._reader.readuntil(b"\r\n")) != b"\r\n":
                     pass
                 return bytes(body)
-            if len(body) + size > _BODY_MOST:
+            if len(body) + size > most:
                 raise HttpError("the answer does not end")
             body += await self._reader.readexactly(size)
             await self._reader.readexactly(2)
@@ -211,3 +228,13 @@ class _Connection:
 
 def _origin(url: str) -> str:
     return urlsplit(url).netloc
+
+
+def _joined(url: str, location: str) -> str:
+    """Raises HttpError: it leads nowhere."""
+    try:
+        target = urljoin(url, location)
+        urlsplit(target)
+    except ValueError:
+        raise HttpError(f"{url} points to what is no address") from None
+    return target

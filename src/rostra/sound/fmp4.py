@@ -63,6 +63,23 @@ def audio_config_of(init_segment: bytes) -> bytes | None:
     return init_segment[at + 2 : at + 2 + init_segment[at + 1]]
 
 
+def check_init(rendition: Rendition, init_segment: bytes) -> None:
+    """Whether this can be the init segment of parts of this rendition, whichever version of ours made it.
+
+    Raises:
+        ValueError: it is not a moov of such a track behind an ftyp, or not whole.
+    """
+    kinds, at = [], 0
+    while at < len(init_segment):
+        size, kind = _HEADER.unpack_from(init_segment, at) if at + 8 <= len(init_segment) else (0, b"")
+        if size < 8 or at + size > len(init_segment):
+            raise ValueError("the init segment is cut short")
+        kinds.append(kind)
+        at += size
+    if kinds != [b"ftyp", b"moov"] or (b"Opus" if rendition is Rendition.OPUS else b"mp4a") not in init_segment:
+        raise ValueError("the init segment is not one of this rendition")
+
+
 def part(
     rendition: Rendition, number: int, frames: Sequence[bytes], start_us: int, message: bytes | None = None
 ) -> bytes:

@@ -60,13 +60,14 @@ class Answer:
         finally:
             self.close()
 
-    async def read(self) -> bytes:
-        """The whole body; Unavailable if it is longer than `read_bytes`."""
+    async def read(self, most: int | None = None) -> bytes:
+        """The whole body; Unavailable if it is longer than `most`, or than `read_bytes` where that is not given."""
+        most = self._client.limits.read_bytes if most is None else most
         body = bytearray()
         async with aclosing(self.pieces()) as pieces:
             async for piece in pieces:
                 body += piece
-                if len(body) > self._client.limits.read_bytes:
+                if len(body) > most:
                     raise Unavailable("An answer from inside is too large.")
         return bytes(body)
 

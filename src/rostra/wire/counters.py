@@ -45,7 +45,7 @@ _MEANING = {
     "held": "Requests held until their answer existed.",
     "bad_requests": "Requests refused for breaking HTTP or a limit.",
     "refused_full": "Connections answered 503 because the connection limit was reached.",
-    "aborted_full": "Connections closed without an answer because even the reserve for refusals was full.",
+    "aborted_full": "Connections told so and cut off unheard because even the reserve for refusals was full.",
     "head_timeouts": "Requests that did not arrive whole in time.",
     "idle_closed": "Connections closed after standing idle.",
     "answer_timeouts": "Requests answered 503 because no answer was ready in time.",

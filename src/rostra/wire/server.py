@@ -135,12 +135,16 @@ class Server:
         return self.counters.open - self.places.refusing > self.places.most
 
     def turn_away(self, parting: TurnedAway) -> None:
-        """We are full. The answer waits until something comes; if too many wait for theirs there is none."""
+        """We are full. The answer waits until something comes; if too many wait for theirs it is given and the connection cut at once,
+        so that most see it, though some see a reset."""
         if self.places.may_refuse(parting, self.loop.time()):
             self.counters.refused_full += 1
-        else:
+        elif self.secure:
             self.counters.aborted_full += 1
             parting.abort()
+        else:
+            self.counters.aborted_full += 1
+            parting.dismiss()
 
     def replace(self, connection: Open, parting: Open) -> None:
         """What was the one's is the other's now."""

@@ -222,5 +222,5 @@ def _max_age_s(headers: Mapping[str, str]) -> int | None:
     said = headers.get("cache-control", "").lower()
     if "no-store" in said or "no-cache" in said or "private" in said:
         return 0
-    found = re.search(r"s-maxage=(\d+)", said) or re.search(r"max-age=(\d+)", said)
+    found = re.search(r"s-maxage=([0-9]{1,15})", said) or re.search(r"max-age=([0-9]{1,15})", said)
     return int(found[1]) if found else None

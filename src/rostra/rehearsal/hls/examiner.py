@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from rostra.kernel.errors import Fault
 from rostra.rehearsal.hls.fetch import Fetch
 from rostra.rehearsal.hls.master import MASTER, SIBLINGS, Siblings
-from rostra.rehearsal.hls.playlist import Playlist, Variant
+from rostra.rehearsal.hls.playlist import Playlist, Variant, number
 from rostra.rehearsal.hls.report import Report
 from rostra.rehearsal.hls.watch import Watch
 from rostra.rehearsal.http import Client
@@ -84,7 +84,7 @@ class Examiner:
         began = time.monotonic()
         got = await asyncio.gather(*(Fetch(self._client, self.report, one.url).playlist(one.url) for one in watches))
         ages = [answer.headers.get("age", "0") for _, answer in got if answer is not None]
-        apart_s = time.monotonic() - began + max((int(age) for age in ages if age.isdigit()), default=0)
+        apart_s = time.monotonic() - began + max((number(age) or 0 for age in ages), default=0)
         playlists = {one.url: found for one, (found, _) in zip(watches, got, strict=True) if found is not None}
         epochs = {one.url: one.epoch_s for one in watches if one.epoch_s is not None}
         self.report.add(SIBLINGS.judge(Siblings(playlists, apart_s, epochs)), self.report.url)

@@ -11,7 +11,9 @@ from rostra.rehearsal.hls.reading import read
 from rostra.rehearsal.hls.report import UNANSWERED, Report
 from rostra.rehearsal.http import Answer, Client, HttpError
 
-_PLAYLIST_MOST = 32 * 1024 * 1024
+_PLAYLIST_MOST = 8 * 1024 * 1024
+_MEDIA_MOST = 64 * 1024 * 1024
+"""What is longer is read no further."""
 
 
 class Fetch:
@@ -25,7 +27,7 @@ class Fetch:
         self, url: str, kind: Kind = Kind.PLAIN, asked: tuple[int, int] | None = None, deadline_s: float = 30.0
     ) -> tuple[Playlist | None, Answer | None]:
         """None, None where nothing came; None with an answer that is not 200."""
-        answer = await self._ask(url, {"Accept-Encoding": "gzip"}, deadline_s)
+        answer = await self._ask(url, {"Accept-Encoding": "gzip"}, deadline_s, _PLAYLIST_MOST)
         if answer is None:
             return None, None
         found = None
@@ -42,7 +44,7 @@ class Fetch:
         headers = {}
         if byterange is not None:
             headers["Range"] = f"bytes={byterange[1]}-{byterange[1] + byterange[0] - 1}"
-        answer = await self._ask(url, headers, deadline_s)
+        answer = await self._ask(url, headers, deadline_s, _MEDIA_MOST)
         if answer is None:
             return None
         body, status = answer.body, answer.status
@@ -53,10 +55,10 @@ class Fetch:
         self._judge(kind, url, answer, None, None, status)
         return body if status == 200 else None
 
-    async def _ask(self, url: str, headers: dict[str, str], deadline_s: float) -> Answer | None:
+    async def _ask(self, url: str, headers: dict[str, str], deadline_s: float, most: int) -> Answer | None:
         self._report.requests += 1
         try:
-            return await self._client.request("GET", url, headers=headers, deadline_s=deadline_s)
+            return await self._client.request("GET", url, headers=headers, deadline_s=deadline_s, most=most)
         except HttpError as wrong:
             self._report.add([Finding(UNANSWERED, f"{_short(url)}: {wrong}.")], self._where)
             await asyncio.sleep(0.2)  # where nothing answers, asking faster helps nobody

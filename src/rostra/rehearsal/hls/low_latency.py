@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rostra.rehearsal.hls.findings import Book
-from rostra.rehearsal.hls.playlist import Playlist
+from rostra.rehearsal.hls.playlist import Playlist, number
 
 LOW_LATENCY = Book[Playlist]()
 
@@ -123,7 +123,7 @@ def _(it: Playlist) -> Iterator[str]:
     listed = {(part.uri, part.byterange and part.byterange[1]) for one in it.segments for part in one.parts}
     for hint in it.hints:
         start = hint.get("BYTERANGE-START", "")
-        if hint.get("TYPE") == "PART" and (hint.get("URI"), int(start) if start.isdigit() else None) in listed:
+        if hint.get("TYPE") == "PART" and (hint.get("URI"), number(start)) in listed:
             yield f"The hint names {hint.get('URI')}, which is listed already."
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from rostra.rehearsal.hls.findings import Book
-from rostra.rehearsal.hls.playlist import Playlist, Variant
+from rostra.rehearsal.hls.playlist import Playlist, Variant, number
 
 _APART_S = 0.1
 
@@ -51,7 +51,9 @@ def _(it: Playlist) -> Iterator[str]:
 
 @MASTER.must("bandwidth", "4.4.6.2", "Give every EXT-X-STREAM-INF its BANDWIDTH in bits a second.")
 def _(it: Playlist) -> Iterator[str]:
-    return (f"{one.uri} has no BANDWIDTH." for one in _streams(it) if not one.attributes.get("BANDWIDTH", "").isdigit())
+    return (
+        f"{one.uri} has no BANDWIDTH." for one in _streams(it) if number(one.attributes.get("BANDWIDTH", "")) is None
+    )
 
 
 @MASTER.should("codecs", "4.4.6.2", "Name the codecs, so that a player knows what it can play before it asks.")
@@ -62,10 +64,10 @@ def _(it: Playlist) -> Iterator[str]:
 @MASTER.should("average-bandwidth", "Apple 9.14", "Give AVERAGE-BANDWIDTH, no higher than BANDWIDTH.")
 def _(it: Playlist) -> Iterator[str]:
     for one in _streams(it):
-        average, peak = one.attributes.get("AVERAGE-BANDWIDTH", ""), one.attributes.get("BANDWIDTH", "")
-        if not average.isdigit():
+        average, peak = (number(one.attributes.get(name, "")) for name in ("AVERAGE-BANDWIDTH", "BANDWIDTH"))
+        if average is None:
             yield f"{one.uri} has no AVERAGE-BANDWIDTH."
-        elif peak.isdigit() and int(average) > int(peak):
+        elif peak is not None and average > peak:
             yield f"{one.uri} has an average of {average} above its peak of {peak}."
 
 
@@ -137,11 +139,12 @@ def _(it: Siblings) -> Iterator[str]:
             other = it.playlists.get(urljoin(url, uri))
             for key, mine in zip(("LAST-MSN", "LAST-PART"), one.last, strict=True):
                 said = report.get(key, str(mine))
-                if not said.isdigit():
+                if number(said) is None:
                     yield f"The report on {uri} in {_name(url)} says {key}={said}."
             if other is not None and other.part_target_s and other.last[0] >= 0:
                 said_msn = report.get("LAST-MSN", str(one.last[0]))
-                away = abs(int(said_msn) - other.last[0]) if said_msn.isdigit() else 0
+                known = number(said_msn)
+                away = abs(known - other.last[0]) if known is not None else 0
                 if away > 1 + it.fetched_s // (other.target_s or 1):
                     yield f"The report on {uri} in {_name(url)} says segment {said_msn}; its newest is {other.last[0]}."
 

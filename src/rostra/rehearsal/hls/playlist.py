@@ -9,6 +9,14 @@ Attributes = Mapping[str, str]
 """By name; quoted strings without their quotes."""
 
 
+def number(text: str) -> int | None:
+    """A decimal integer below 2**64 (4.2), None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        return None
+    found = int(text)
+    return found if found < 1 << 64 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`kind`: "encoding", "line", "attributes" or "number"."""

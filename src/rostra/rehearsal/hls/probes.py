@@ -11,11 +11,18 @@ from rostra.rehearsal.hls.playlist import Playlist
 from rostra.rehearsal.hls.report import Report
 from rostra.rehearsal.hls.succession import DELTA, Delta
 
+_HELD_MOST_S = 65.0
+
 
 def directed(url: str, **directives: int | str) -> str:
     """The playlist's address with delivery directives, in the order of their names (6.3.2)."""
     query = "&".join(f"_HLS_{name}={value}" for name, value in sorted(directives.items()))
     return f"{url}{'&' if urlsplit(url).query else '?'}{query}"
+
+
+def held_s(playlist: Playlist) -> float:
+    """How long a held request for it may take; also where it promises absurdly long segments."""
+    return min(3.0 * (playlist.target_s or 6) + 5, _HELD_MOST_S)
 
 
 async def probe_live(fetch: Fetch, report: Report, url: str, now: Playlist) -> None:
@@ -62,7 +69,7 @@ async def _there_already(fetch: Fetch, url: str, now: Playlist) -> None:
 
 async def _held(fetch: Fetch, report: Report, url: str, now: Playlist) -> None:
     """The next whole segment; a part index that its segment does not have; a delta update."""
-    deadline_s = 3.0 * (now.target_s or 6) + 5
+    deadline_s = held_s(now)
 
     async def segment() -> None:
         msn = now.last_whole + 1
@@ -87,7 +94,7 @@ async def _held(fetch: Fetch, report: Report, url: str, now: Playlist) -> None:
 async def _hinted(fetch: Fetch, url: str, now: Playlist) -> None:
     for hint in now.hints:
         if hint.get("TYPE") == "PART" and hint.get("URI") and "BYTERANGE-START" not in hint:
-            await fetch.media(urljoin(url, hint["URI"]), None, Kind.HINTED, 3.0 * (now.target_s or 6) + 5)
+            await fetch.media(urljoin(url, hint["URI"]), None, Kind.HINTED, held_s(now))
 
 
 async def _unknown(fetch: Fetch, url: str, now: Playlist) -> None:
@@ -95,7 +102,7 @@ async def _unknown(fetch: Fetch, url: str, now: Playlist) -> None:
     if not now.whole:
         return
     address = urljoin(url, now.whole[-1].uri)
-    numbers = list(re.finditer(r"\d+", urlsplit(address).path))
+    numbers = list(re.finditer(r"[0-9]{1,18}", urlsplit(address).path))
     if numbers and now.whole[-1].byterange is None:
         at = address.rindex(numbers[-1][0])
         far = str(int(numbers[-1][0]) + 100_000)

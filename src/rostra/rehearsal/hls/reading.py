@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
 
-from rostra.rehearsal.hls.playlist import Attributes, Fault, Part, Playlist, Segment, Variant, seconds
+from rostra.rehearsal.hls.playlist import Attributes, Fault, Part, Playlist, Segment, Variant, number, seconds
 
 _LISTS = frozenset(
     {
@@ -74,20 +75,20 @@ class _Reading:
         lines = text.split("\n")
         if lines and not lines[-1]:
             lines.pop()
-        for number, line in enumerate(lines, 1):
+        for at, line in enumerate(lines, 1):
             line = line.removesuffix("\r")
             if "\r" in line:
-                self._fault("line", f"Line {number} holds a carriage return that ends no line.")
+                self._fault("line", f"Line {at} holds a carriage return that ends no line.")
             if not line:
                 continue
             if line != line.strip() or (not line.startswith("#") and " " in line):
-                self._fault("line", f"Line {number} has blanks where none may be: {_short(line)}")
+                self._fault("line", f"Line {at} has blanks where none may be: {_short(line)}")
             if line.startswith("#EXT"):
                 name, _, value = line[1:].partition(":")
                 self.tags[name] += 1
-                self._tag(name, value, number)
+                self._tag(name, value, at)
             elif not line.startswith("#"):
-                self._uri(line.strip())
+                self._uri(self._address(line.strip(), at))
         if self.stream is not None:
             self._fault("line", "The last EXT-X-STREAM-INF has no URI line after it.")
 
@@ -117,6 +118,8 @@ class _Reading:
 
     def _tag(self, name: str, value: str, line: int) -> None:
         attributes = self._attributes(name, value, line) if name in _LISTS else {}
+        if "URI" in attributes:
+            attributes["URI"] = self._address(attributes["URI"], line)
         if name in _BEFORE_PARTS and self.parts:
             self.late.append(name)
         match name:
@@ -180,7 +183,7 @@ class _Reading:
 
     def _segment(self, uri: str) -> None:
         msn = (self.numbers.get("EXT-X-MEDIA-SEQUENCE") or 0) + (self.skipped or 0) + len(self.segments)
-        number = (self.numbers.get("EXT-X-DISCONTINUITY-SEQUENCE") or 0) + self.discontinuities
+        run = (self.numbers.get("EXT-X-DISCONTINUITY-SEQUENCE") or 0) + self.discontinuities
         self.segments.append(
             Segment(
                 msn,
@@ -190,7 +193,7 @@ class _Reading:
                 *self.date,
                 self.gap,
                 self.discontinuity,
-                number,
+                run,
                 self.map,
                 self.byterange,
                 tuple(self.late),
@@ -214,7 +217,17 @@ class _Reading:
             )
         )
 
-    def _attributes(self, name: str, value: str, line: int) -> Attributes:
+    def _address(self, uri: str, line: int) -> str:
+        """The URI; of one that nobody can follow, a name that leads nowhere."""
+        try:
+            parts = urlsplit(uri)
+            _ = parts.port, parts.hostname
+        except ValueError:
+            self._fault("line", f"Line {line}: {_short(uri)} is no URI.")
+            return quote(uri)
+        return uri
+
+    def _attributes(self, name: str, value: str, line: int) -> dict[str, str]:
         found: dict[str, str] = {}
         at = 0
         while at < len(value):
@@ -233,10 +246,10 @@ class _Reading:
         return found
 
     def _whole(self, name: str, text: str) -> int | None:
-        if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 1 << 64):
+        found = number(text)
+        if found is None:
             self._fault("number", f"{name} is {_short(text)}, no decimal integer.")
-            return None
-        return int(text)
+        return found
 
     def _seconds(self, name: str, attributes: Attributes, key: str) -> float | None:
         value = seconds(attributes.get(key, ""))
@@ -245,11 +258,12 @@ class _Reading:
         return value
 
     def _range(self, text: str, line: int) -> tuple[int, int | None] | None:
-        length, at, offset = text.partition("@")
-        if not length.isdigit() or (at and not offset.isdigit()):
+        said, at, offset = text.partition("@")
+        length, begin = number(said), number(offset) if at else None
+        if length is None or (at and begin is None):
             self._fault("number", f"Line {line}: {_short(text)} is no byte range.")
             return None
-        return int(length), int(offset) if at else None
+        return length, begin
 
     def _fault(self, kind: str, sentence: str) -> None:
         self.faults.append(Fault(kind, sentence))

@@ -11,8 +11,8 @@ from rostra.rehearsal.hls.findings import Finding
 from rostra.rehearsal.hls.low_latency import LOW_LATENCY
 from rostra.rehearsal.hls.media import MEDIA, Media, Taken, read_piece, read_track
 from rostra.rehearsal.hls.one import ONE
-from rostra.rehearsal.hls.playlist import Part, Playlist, Segment, Variant
-from rostra.rehearsal.hls.probes import directed, probe_ended, probe_live
+from rostra.rehearsal.hls.playlist import Part, Playlist, Segment, Variant, number
+from rostra.rehearsal.hls.probes import directed, held_s, probe_ended, probe_live
 from rostra.rehearsal.hls.report import UNREAD, Report, Watched
 from rostra.rehearsal.hls.succession import DELTA, SUCCESSION, Delta, Step
 from rostra.rehearsal.http import Client
@@ -24,6 +24,8 @@ _MEDIA_MOST = 256 * 1024 * 1024
 _PARTS_KEPT = 64
 _DELTA_EVERY = 5
 _LOOK_S = 0.05
+_TURN_S = 0.1
+"""A turn takes at least this long: a server that answers at once what it should hold is not to be loaded by us."""
 
 
 class Watch:
@@ -71,11 +73,12 @@ class Watch:
         try:
             while (left_s := until - time.monotonic()) > 0 and not before.ended:
                 turn += 1
+                began = time.monotonic()
                 asked = self._next(before) if before.blocks else None
                 if asked is None:
                     await asyncio.sleep(min(left_s, (before.target_s or 6) / 2))
                 kind = Kind.BLOCKING if asked else Kind.PLAIN
-                deadline_s = 3.0 * (before.target_s or 6) + 5
+                deadline_s = held_s(before)
                 if asked is not None and turn % _DELTA_EVERY == 0 and before.control_s("CAN-SKIP-UNTIL") is not None:
                     after, _ = await self._both(before, asked, deadline_s)
                 else:
@@ -94,6 +97,7 @@ class Watch:
                 if taking.done():
                     taking.result()
                     taking = asyncio.create_task(self._take_media(after))
+                await asyncio.sleep(max(0.0, began + _TURN_S - time.monotonic()))
             await taking
         finally:
             taking.cancel()
@@ -181,7 +185,7 @@ class Watch:
         attributes = self._variant.attributes if self._variant is not None else {}
         bandwidth = attributes.get("BANDWIDTH", "")
         media = Media(
-            init, (*before, taken), int(bandwidth) if bandwidth.isdigit() else None, attributes.get("CODECS", ""),
+            init, (*before, taken), number(bandwidth), attributes.get("CODECS", ""),
             self.watched.target_s or 0,
         )  # fmt: skip
         # What a segment before was guilty of has been told.

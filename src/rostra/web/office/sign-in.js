@@ -23,6 +23,9 @@ if (token || invitation) {
     () => {},
   );
 
+// A new link in the tab of an old one: for the browser that is the same page.
+addEventListener("hashchange", () => location.hash && location.reload());
+
 $("form").onsubmit = async (/** @type {Event} */ event) => {
   event.preventDefault();
   $("go").disabled = true;

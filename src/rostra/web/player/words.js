@@ -23,7 +23,7 @@ export function when(iso) {
 }
 
 /** "at 20:00", "on Friday 20 November at 20:00". @param {string | null} iso */
-const at = (iso) => (new Date(iso ?? 0).toDateString() === new Date().toDateString() ? "at " : "on ") + when(iso);
+export const at = (iso) => (new Date(iso ?? 0).toDateString() === new Date().toDateString() ? "at " : "on ") + when(iso);
 
 /** 1:02:03, or 2:03. @param {number} seconds */
 export function clock(seconds) {

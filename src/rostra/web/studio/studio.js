@@ -2,7 +2,7 @@
 import { Refused, follow, said, wait } from "./feed.js";
 import { Mic } from "./mic.js";
 import { Seat } from "./seat.js";
-import { LAMP, clock, when } from "../player/words.js";
+import { LAMP, at, clock } from "../player/words.js";
 import { alertsOf, checksOf, drawAlerts, drawChecks, drawSeats, fill, initials } from "./cards.js";
 
 /** @typedef {import("./cards.js").Studio} Studio */
@@ -167,7 +167,7 @@ function sentence() {
   if (place === "elsewhere") return "You are on the stage from another tab or device. Come back here if you like.";
   if (place === "lost") return "Your connection broke. We are putting you back in your seat; nothing to press.";
   if (place === "joining") return "Taking you to the stage.";
-  const starts = studio.starts ? `It starts ${/:/.test(when(studio.starts)) ? "at " : ""}${when(studio.starts)}.` : "No time is set.";
+  const starts = studio.starts ? `It starts ${at(studio.starts)}.` : "No time is set.";
   if (!up()) return hosts() ? `${starts} Open the green room when you are ready; listeners hear nothing yet.` : `${starts} The host opens the green room first.`;
   if (studio.state === "open") return place === "on" ? "Green room: the speakers hear each other, listeners hear nothing." : `${starts} The green room is open.`;
   if (studio.state === "break") return "On the air, but nobody is on the stage. Listeners hear that we hold the line.";
@@ -387,5 +387,7 @@ addEventListener("keydown", (event) => {
 });
 navigator.mediaDevices?.addEventListener("devicechange", () => mic.track && listDevices());
 Object.assign(window, { studio: { get state() { return studio; }, get place() { return place; }, get peer() { return seat?.peer; }, initials } }); // prettier-ignore
+// A new link in the tab of an old one: for the browser that is the same page.
+addEventListener("hashchange", () => location.hash && location.reload());
 setInterval(tick, 100);
 begin();
