@@ -239,6 +239,7 @@ def test_an_edge_that_comes_late_offers_newcomers_less_and_takes_it_back(on_air:
     judge(player, on_air.told()[told:], 2, "answers come late")
 
 
+@pytest.mark.alone
 def test_an_edge_that_is_busy_offers_newcomers_less_and_takes_it_back(on_air: OnAir) -> None:
     told = len(on_air.told())
     player = asyncio.run(through(on_air, busy, 3, LOW))
