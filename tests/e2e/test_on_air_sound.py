@@ -116,6 +116,8 @@ def test_a_speaker_whose_space_is_ended_has_spoken_to_the_end(
     spoken = speaking.result(30)
     assert spoken["ended"] and spoken["seconds_sent"] > 1
     assert listening.result(30)["ended"]
+    replay = server.run("listen", space["page"], timeout_s=30)
+    assert [one["state"] for one in replay["states"]] == ["ended"], "what was recorded tells how it was, not how it is"
     late = server.run(*args, code=1, timeout_s=20)["error"]["message"]
     assert late == "The stage is not open to us now: The stage of this Space is not open."
 

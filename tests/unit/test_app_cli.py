@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from broadcasts import SPACE, Broadcast
 
 from rostra.app.cli import main
+from rostra.app.spaces import Spaces
 from rostra.space import events as e
 
 Run = Callable[..., tuple[int, str, str]]
@@ -161,6 +163,77 @@ def test_a_failure_is_what_and_what_to_do_and_an_object_for_programs(rostra: Run
     assert len(complained.strip().splitlines()) == 2, complained
     assert "Traceback" not in complained and "made a mistake" not in complained
     assert json.loads(said)["error"].keys() == {"code", "message", "remedy"}
+
+
+READING = [
+    ("space", "list"), ("space", "show", "zzzzzzzzzz"), ("space", "end", "zzzzzzzzzz"), ("space", "live", "zzzzzzzzzz"),
+    ("space", "invite", "zzzzzzzzzz", "--name", "B"), ("timeline", "verify", "zzzzzzzzzz"), ("timeline", "counts", "zzzzzzzzzz"),
+    ("sign-in",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [*READING, ("space", "create", "--title", "x"), ("serve",)], ids=" ".join)
+def test_data_that_is_a_plain_file_is_named_with_what_to_do(
+    rostra: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    for there in (tmp_path / "data", tmp_path / "data" / "spaces"):
+        there.write_text("")
+        code, _, complained = rostra(*command)
+        assert code == 1
+        assert complained.splitlines() == [
+            f"The data directory {tmp_path / 'data'} cannot be read: Not a directory.",
+            "Name the one that 'rostra serve' uses, or a new one, with --data.",
+        ]
+        there.unlink()
+        (tmp_path / "data").mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_data_that_this_user_may_not_read_is_named_with_what_to_do(
+    rostra: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def refuse(where: Path) -> list[str]:  # root, who runs some tests, may read everything
+        raise PermissionError(errno.EACCES, "Permission denied", str(where))
+
+    monkeypatch.setattr("rostra.app.place.os.listdir", refuse)
+    code, _, complained = rostra(*command)
+    assert code == 1
+    assert complained.splitlines() == [
+        f"The data directory {tmp_path / 'data'} cannot be read: Permission denied.",
+        "Run this as the user who runs the server, with the same --data.",
+    ]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_directory_of_something_else_is_not_taken_for_one_without_spaces(
+    rostra: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "holiday.jpg").write_text("")
+    code, _, complained = rostra(*command)
+    assert code == 1
+    assert complained.splitlines() == [
+        f"There is nothing of Rostra's in {tmp_path / 'data'}.",
+        "Name the directory that 'rostra serve' uses with --data.",
+    ]
+    assert [one.name for one in (tmp_path / "data").iterdir()] == ["holiday.jpg"]
+
+
+def test_a_list_of_the_newest_says_that_there_are_more_and_how_to_see_them(
+    rostra: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaces = [made(rostra, "space", "create", "--title", f"Evening {number}") for number in range(3)]
+    newest = {"spaces": spaces[1:], "more": True, "damaged": []}
+    with monkeypatch.context() as served:
+        served.setattr(Spaces, "_ask", lambda self, *asked: newest)  # as a server answers
+        assert made(rostra, "space", "list") == newest
+        _, said, _ = rostra("space", "list")
+        assert said.splitlines()[2:] == [
+            "These are the newest 2; there are more. 'rostra space list --all' shows them."
+        ]
+        whole = made(rostra, "space", "list", "--all")
+    assert [one["title"] for one in whole["spaces"]] == ["Evening 2", "Evening 1", "Evening 0"]
+    assert whole["more"] is False
 
 
 def test_what_to_do_about_a_refusal_fits_what_was_asked_and_its_code_is_the_apis(rostra: Run) -> None:

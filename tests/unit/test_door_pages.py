@@ -30,15 +30,16 @@ def parts(whole: bytes) -> tuple[str, bytes]:
     return head.decode(), body
 
 
+@pytest.mark.parametrize("later_s", [0, 3600], ids=["now", "overdue"])
 @pytest.mark.parametrize("state", list(State))
-def test_page_and_player_together_fit_one_tcp_window(pages: Pages, state: State) -> None:
+def test_page_and_player_together_fit_one_tcp_window(pages: Pages, state: State, later_s: int) -> None:
     title = "What we learned from forty years of measuring rivers, and what the next forty will have to be about if we are to keep our feet dry at all"
     heavy = space(
         state, title=title, count=1_240_000, peak=1_300_000, unique=5_120_000, unique_error=0.0081, count_error=0.0012,
         kinds={"web": 1_000_000, "hls": 200_000, "stream": 39_000, "replay": 1000},
         count_method="web players, one in 100 of which says every 30 s that they are here",
     )  # fmt: skip
-    whole = pages.space(heavy, START_US).to(get(accept_encoding="gzip, deflate, br")).at(DATE)
+    whole = pages.space(heavy, START_US + later_s * 1_000_000).to(get(accept_encoding="gzip, deflate, br")).at(DATE)
     assert len(whole) <= ONE_WINDOW_BYTES
 
 
@@ -67,7 +68,7 @@ def test_nothing_inline_escapes_the_policy(pages: Pages) -> None:
 def test_every_page_is_kept_from_being_guessed_framed_or_followed(pages: Pages) -> None:
     for answer in (
         pages.space(space(), START_US),
-        pages.home([], [], []),
+        pages.home([], [], [], until_us=START_US),
         pages.shell("studio"),
         pages.plain(404, "No", "No."),
     ):
@@ -121,7 +122,7 @@ def test_who_runs_no_scripts_is_given_no_stream_of_what_is_over(pages: Pages, st
 
 def test_home_says_of_what_comes_next_when_or_that_it_is_about_to(pages: Pages) -> None:
     soon = [space(State.SCHEDULED), space(State.SCHEDULED, starts_us=None), space(State.OPEN, starts_us=None)]
-    html = parts(pages.home([], soon, []).to(get()).at(DATE))[1].decode()
+    html = parts(pages.home([], soon, [], until_us=START_US).to(get()).at(DATE))[1].decode()
     whens = re.findall(r"</bdi> · (?:<[^>]*>)?([^<]+)", html)
     assert whens == ["08:12 UTC on Friday 15 January", "No time is set yet", "About to start"]
 

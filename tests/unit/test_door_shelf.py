@@ -1,6 +1,7 @@
 """Prepared pages follow their Spaces, and outlast a record that cannot be read."""
 
 import json
+import re
 
 import pytest
 from door_world import Shown, get, space
@@ -43,6 +44,37 @@ def test_a_page_follows_also_when_the_bell_was_not_heard() -> None:
     library.put(space(State.LIVE))
     clock.advance(2)
     assert state_of(shelf)["state"] == "live"
+
+
+def said_without_scripts(shelf: Shelf) -> str:
+    html = shelf.page(ID).to(get()).at(DATE).decode()
+    return html.partition('<p id="words">')[2].partition("</p>")[0]
+
+
+def test_no_copy_of_a_page_says_that_it_starts_at_a_time_that_is_past() -> None:
+    """Five seconds of grace; caches and browsers may hold what they were given for one more."""
+    library, clock = Shown(space(State.SCHEDULED)), ManualClock()
+    shelf = shelf_of(library, clock)
+    shelf.page(ID)
+    clock.advance(720 + 3.9)
+    assert said_without_scripts(shelf).startswith("We start at <time ")
+    clock.advance(0.1)
+    assert said_without_scripts(shelf).startswith("It should have begun at <time ")
+    library.broken.add(ID)  # the time passes also where the record cannot be read for a moment
+    assert said_without_scripts(shelf).startswith("It should have begun at <time ")
+    library.broken.clear()
+    library.put(space(State.LIVE))
+    clock.advance(2)
+    assert said_without_scripts(shelf) == "It is on the air now."
+
+
+def test_time_alone_makes_a_page_anew_a_few_times_in_its_life_however_many_ask() -> None:
+    library, clock = Shown(space(State.SCHEDULED, starts_us=ManualClock().wall_us() + 7_200_000_000)), ManualClock()
+    shelf = shelf_of(library, clock)
+    for _ in range(4 * 3600):
+        shelf.page(ID)
+        clock.advance(1)
+    assert shelf.rendered == 1 + len(("an hour left", "ten minutes", "one", "overdue", "long overdue"))
 
 
 def test_a_new_state_is_on_the_page_a_moment_after_the_record_grew() -> None:
@@ -167,6 +199,25 @@ async def test_home_follows_within_a_second_and_shows_twenty_a_heading() -> None
         listing.grew(SpaceId(name))
     clock.advance(1)
     assert listed(listing) == [str(number) for number in range(29, 9, -1)]
+
+
+@pytest.mark.anyio
+async def test_home_does_not_promise_what_is_past() -> None:
+    """As on the page of the Space; a copy of this one may be two seconds old."""
+    library, clock = Shown(space(State.SCHEDULED), space(State.SCHEDULED, "abcdefghj2", starts_us=None)), ManualClock()
+    listing = Listing(library, PAGES, clock)
+    await listing.read()
+
+    def when() -> list[str]:
+        return re.findall(r"</bdi> · (?:should|<time)", listing.home().to(get()).at(DATE).decode())
+
+    clock.advance(720 + 1.9)
+    assert when() == ["</bdi> · <time"]
+    made = listing.home()
+    clock.advance(0.1)
+    assert when() == ["</bdi> · <time"] and listing.home() is made  # looked at once a second
+    clock.advance(1)
+    assert when() == ["</bdi> · should"]
 
 
 @pytest.mark.anyio

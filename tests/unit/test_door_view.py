@@ -14,27 +14,53 @@ from rostra.space.states import State
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_a_lamp_and_a_sentence(state: State) -> None:
     assert view.LAMP[state]
-    assert view.sentence(space(state)).endswith(".")
+    assert view.sentence(space(state), START_US).endswith(".")
 
 
 def test_a_start_is_said_in_utc_and_marked_for_the_readers_zone() -> None:
-    said = view.sentence(space(State.SCHEDULED))
+    said = view.sentence(space(State.SCHEDULED), START_US)
     assert said == (
         'We start at <time datetime="2027-01-15T08:12:00.000Z" data-is="starts">08:12 UTC on Friday 15 January</time>. '
         "Stay here; it begins by itself."
     )
 
 
+@given(st.integers(-90_000_000, 90_000_000), st.sampled_from(list(State)), st.booleans())
+def test_until_the_named_moment_nothing_changes_and_at_it_something_does(
+    left_ms: int, state: State, timed: bool
+) -> None:
+    one = space(state, starts_us=START_US + 1000 * left_ms if timed else None)
+
+    def said(at_us: int) -> tuple[object, ...]:
+        return view.sentence(one, at_us), view.next_poll_s(one, at_us), view.overdue(one, at_us)
+
+    until_us = view.stands_until_us(one, START_US)
+    if until_us is None:
+        assert said(START_US) == said(START_US + 10**15)
+    else:
+        assert said(START_US) == said(until_us - 1) != said(until_us)
+
+
+def test_a_start_that_has_passed_is_not_promised_any_more() -> None:
+    late = space(State.DELAYED, starts_us=START_US, reason="Waiting for our guest")
+    assert str(view.sentence(late, START_US + 4_900_000)).startswith("Starting late: now <time ")
+    said = view.sentence(late, START_US + 5_000_000)
+    assert said == (
+        'It should have begun at <time datetime="2027-01-15T08:00:00.000Z" data-is="starts">08:00 UTC on Friday 15 January</time>. '
+        "The speakers are not on yet. Stay here; it begins by itself."
+    )
+
+
 def test_a_late_start_names_the_new_time_and_the_reason() -> None:
     late = space(State.DELAYED, starts_us=START_US + 3_000_000_000, reason="waiting for our <guest>")
-    said = str(view.sentence(late))
+    said = str(view.sentence(late, START_US))
     assert said.startswith("Starting late: now <time ")
     assert "The host says: <bdi>waiting for our &lt;guest&gt;</bdi>. Stay here;" in said
 
 
 @pytest.mark.parametrize("reason", ["Our guest is ill.", "Why not tomorrow?", "See you tomorrow!", "We wait…"])
 def test_a_reason_that_ends_as_a_sentence_is_left_so(reason: str) -> None:
-    said = view.sentence(space(State.CANCELLED, reason=reason))
+    said = view.sentence(space(State.CANCELLED, reason=reason), START_US)
     assert said == f"This will not take place. The host says: <bdi>{reason}</bdi>"
 
 

@@ -45,6 +45,7 @@ def examine(data: Path, *, host: str | None = None, port: int | None = None) -> 
     findings = [_python(), *_libraries(), _libopus(), _programs()]
     place = Place(data)
     try:
+        place.look(ours=False)
         settings = settings_of(place, host=host, port=port)
     except Fault as wrong:
         return [*findings, Finding("settings", "fail", wrong.what, wrong.remedy)]

@@ -43,12 +43,40 @@ class Place:
         self._note = self.run / "serve.json"
         self._lock = self.run / "lock"
 
+    def look(self, *, ours: bool = True) -> None:
+        """What is only read may be missing, but it must not be something else.
+
+        Args:
+            ours: what is there must be Rostra's already.
+
+        Raises:
+            Fault: it is no directory, this user may not read it, or it holds other things.
+        """
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                names = os.listdir(self.data)
+                os.listdir(self.data / "spaces")
+            except (NotADirectoryError, PermissionError) as wrong:
+                raise Fault(
+                    f"The data directory {self.data} cannot be read: {wrong.strerror}.",
+                    "Run this as the user who runs the server, with the same --data."
+                    if isinstance(wrong, PermissionError)
+                    else "Name the one that 'rostra serve' uses, or a new one, with --data.",
+                ) from None
+        if ours and names and not {"spaces", self.settings_file.name, self.key_file.name} & set(names):
+            raise Fault(
+                f"There is nothing of Rostra's in {self.data}.",
+                "Name the directory that 'rostra serve' uses with --data.",
+            )
+
     def prepare(self) -> None:
         """Make what is missing: directories, the settings file with its manual, the operator's key.
 
         Raises:
             Fault: the place cannot be written.
         """
+        self.look(ours=False)
         try:
             for directory in (self.data, self.run, self.data / "spaces"):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)

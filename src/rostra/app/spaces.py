@@ -34,19 +34,20 @@ class Spaces:
             body["host_name"] = host_name
         return self._ask("POST", "/api/spaces", body) or self._create_here(title, starts, host_name, auto_live)
 
-    def list(self) -> Plain:
-        found = self._ask("GET", "/api/spaces")
+    def list(self, *, whole: bool = False) -> Plain:
+        """`whole`: all of them, read from the data; else the newest, as many as the API gives, where a server runs."""
+        found = None if whole else self._ask("GET", "/api/spaces")
         if found is not None:
             return found
-        shown, damaged = [], []
+        found_here, damaged = [], []
         library = self._library()
         for space_id in library.ids():
             try:
-                shown.append(self._shown(library.snapshot(space_id)))
+                found_here.append(library.snapshot(space_id))
             except (RostraError, OSError, ValueError):
                 damaged.append(str(space_id))
-        shown.sort(key=lambda one: one["starts"] or one["opened"] or "", reverse=True)
-        return {"spaces": shown, "more": False, "damaged": damaged}
+        found_here.sort(key=lambda space: space.created_us, reverse=True)
+        return {"spaces": [self._shown(one) for one in found_here], "more": False, "damaged": damaged}
 
     def show(self, text: str) -> Plain:
         space_id = parse_id(text)
@@ -59,6 +60,7 @@ class Spaces:
         space_id = parse_id(text)
         done = self._ask("POST", f"/api/spaces/{space_id}/live")
         if done is None:
+            self._place.look()
             raise Fault(
                 f"No server runs on {self._place.data}, so nothing can go live.", "Start it with 'rostra serve'."
             )
@@ -100,9 +102,7 @@ class Spaces:
         return answer
 
     def _library(self) -> Any:
-        from rostra.timeline.disk import DiskLibrary
-
-        return DiskLibrary(self._place.data, SystemClock())
+        return library_of(self._place)
 
     def _shown(self, space: Any) -> Plain:
         from rostra.space.view import links, public
@@ -124,6 +124,7 @@ class Spaces:
         return {**shown, "token": token, "studio": addresses.seat(settings_of(self._place), space_id, token)}
 
     def _decide_here(self, space_id: SpaceId, command: Callable[[], Any]) -> Any:
+        self._place.look()
         commands, seats_most = _commands(), settings_of(self._place).speakers_most
 
         def decide(space: Any) -> Any:
@@ -156,11 +157,20 @@ def sign_in(data: Path) -> Plain:
     place = Place(data)
     running = place.running()
     if running is None:
+        place.look()
         raise Fault(f"No server runs on {data}.", "Start it with 'rostra serve'; it prints a sign-in link itself.")
     from rostra.app.talk import ask
 
     answer: Plain = ask(place, running, "POST", "/api/links")
     return answer
+
+
+def library_of(place: Place) -> Any:
+    """The Spaces on this data, to be read. Raises: Fault: see Place.look."""
+    from rostra.timeline.disk import DiskLibrary
+
+    place.look()
+    return DiskLibrary(place.data, SystemClock())
 
 
 def _commands() -> Any:

@@ -4,7 +4,8 @@ import asyncio
 from typing import Final
 
 from rostra.door.answer import Answer
-from rostra.door.pages import Pages
+from rostra.door.pages import HOME_AGE_S, Pages
+from rostra.door.view import overdue
 from rostra.kernel.clock import Clock
 from rostra.kernel.errors import RostraError
 from rostra.kernel.ids import SpaceId
@@ -34,6 +35,7 @@ class Listing:
         self._looked_anyway_at = float("-inf")
         self._answer: Answer | None = None
         self._shown: list[list[Space]] = []  # on air, next, past
+        self._overdue: list[bool] = []  # of those that come next
         self._looked_at = 0.0
 
     async def read(self) -> None:
@@ -56,9 +58,11 @@ class Listing:
                 del self._grown[space_id]
                 self._look(space_id)
             shown = self._sorted()
-            if self._answer is None or shown != self._shown:
-                self._shown = shown
-                self._answer = self._pages.home(*shown)
+            until_us = self._clock.wall_us() + int((_RENEW_EVERY_S + HOME_AGE_S) * 1e6)
+            late = [overdue(one, until_us) for one in shown[1]]
+            if self._answer is None or shown != self._shown or late != self._overdue:
+                self._shown, self._overdue = shown, late
+                self._answer = self._pages.home(*shown, until_us=until_us)
         return self._answer
 
     def _look_anyway(self, now: float) -> None:

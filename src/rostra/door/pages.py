@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ from rostra.web import ROOT
 PLAYER: Final = ("player/boxes.js", "player/sound.js", "player/words.js", "player/page.js")
 """Written into the page. What can wait until the first sound, player/more.js and what it imports, is loaded by it."""
 SHELLS: Final = ("studio", "operator", "sign-in")
+_PAGE_AGE_S: Final = 1
+HOME_AGE_S: Final = 2
+"""How old a copy may be that a cache or a browser shows."""
 _NOT_FOR_THE_SCRIPT: Final = ("first_starts", "opened", "lobby", "part_s")
 _ALWAYS: Final = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -52,7 +56,9 @@ class Pages:
         )
 
     def space(self, space: Space, now_us: int) -> Answer:
-        state = view.state_json(space, now_us, self._sound, self._beacon)
+        """It says what will be true as long as a copy may be shown, if it is given out before `fresh_until_us`."""
+        then_us = now_us + _PAGE_AGE_S * 1_000_000
+        state = view.state_json(space, then_us, self._sound, self._beacon)
         # What changes with time alone would make every copy of the page a new one; the script asks when it needs it.
         moving = ("now", "elapsed_s") if space.over_us is None else ("now",)
         for name in (*moving, *_NOT_FOR_THE_SCRIPT):
@@ -60,7 +66,7 @@ class Pages:
         html = self._templates.get_template("space.html").render(
             space=state,
             lamp=view.LAMP[space.state],
-            words=view.sentence(space),
+            words=view.sentence(space, then_us),
             speakers=view.speakers(space),
             counted=view.counted(space),
             counting=view.counting(space),
@@ -70,13 +76,21 @@ class Pages:
             style=Markup(self._style),
             script=Markup(self._script),
         )
-        return self._answer(html, self._space_policy, [("Cache-Control", "public, max-age=1")])
+        return self._answer(html, self._space_policy, [("Cache-Control", f"public, max-age={_PAGE_AGE_S}")])
 
-    def home(self, now: list[Space], soon: list[Space], past: list[Space]) -> Answer:
+    def fresh_until_us(self, space: Space, now_us: int) -> float:
+        """When the page that `space` made at `now_us` must be made anew, because time has passed."""
+        age_us = _PAGE_AGE_S * 1_000_000
+        until_us = view.stands_until_us(space, now_us + age_us)
+        return math.inf if until_us is None else until_us - age_us
+
+    def home(self, now: list[Space], soon: list[Space], past: list[Space], *, until_us: int) -> Answer:
+        """`until_us`: how long it may be shown, by us or as a copy."""
         html = self._templates.get_template("home.html").render(
-            now=now, soon=soon, past=past, lamp=view.LAMP, counted=view.counted
-        )
-        return self._answer(html, _own("'self'"), [("Cache-Control", "public, max-age=2")])
+            now=now, soon=soon, past=past, lamp=view.LAMP, counted=view.counted,
+            overdue=[one.id for one in soon if view.overdue(one, until_us)],
+        )  # fmt: skip
+        return self._answer(html, _own("'self'"), [("Cache-Control", f"public, max-age={HOME_AGE_S}")])
 
     def shell(self, name: str) -> Answer:
         """A page that a script fills: the same for everybody, so it holds nothing of anybody."""

@@ -29,6 +29,7 @@ class _Kept:
     space: Space
     page: Answer
     page_at: float
+    page_until_us: float
     state: Prepared
     state_at: float
     looked_at: float
@@ -36,7 +37,7 @@ class _Kept:
 
 
 class Shelf:
-    """Pages and states by Space, made when asked for and kept while nothing changes.
+    """Pages and states by Space, made when asked for and kept while nothing changes and no moment comes that a page hangs on.
 
     At most `most` Spaces; the one asked for longest ago goes first (`put_away` counts). Where the record cannot be read for
     a moment, what is kept goes on being served.
@@ -58,7 +59,10 @@ class Shelf:
 
     def page(self, space_id: SpaceId) -> Answer:
         """Raises UnknownSpace; OSError or Damaged where the record cannot be read and nothing is kept."""
-        return self._current(space_id).page
+        kept = self._current(space_id)
+        if self._clock.wall_us() >= kept.page_until_us:
+            self._make(kept, self._clock.monotonic())
+        return kept.page
 
     def state(self, space_id: SpaceId) -> Prepared:
         """Raises as `page`."""
@@ -73,7 +77,7 @@ class Shelf:
         now = self._clock.monotonic()
         if kept is None:
             space = self._library.snapshot(space_id)
-            kept = _Kept(space, self._page(space), now, self._state(space), now, now)
+            kept = _Kept(space, *self._page(space, now), self._state(space), now, now)
             self._kept[space_id] = kept
             if len(self._kept) > self._most:
                 self._kept.popitem(last=False)
@@ -98,12 +102,16 @@ class Shelf:
             return
         kept.grown = False
         kept.space = space
-        kept.page, kept.page_at = self._page(space), now
+        self._make(kept, now)
         kept.state, kept.state_at = self._state(space), now
 
-    def _page(self, space: Space) -> Answer:
+    def _make(self, kept: _Kept, now: float) -> None:
+        kept.page, kept.page_at, kept.page_until_us = self._page(kept.space, now)
+
+    def _page(self, space: Space, now: float) -> tuple[Answer, float, float]:
         self.rendered += 1
-        return self._pages.space(space, self._clock.wall_us())
+        wall_us = self._clock.wall_us()
+        return self._pages.space(space, wall_us), now, self._pages.fresh_until_us(space, wall_us)
 
     def _state(self, space: Space) -> Prepared:
         plain = state_json(space, self._clock.wall_us(), self._sound_base, self._beacon)

@@ -14,6 +14,10 @@ from rostra.space.states import BEFORE, ON_AIR, State
 from rostra.space.view import public
 
 PART_S: Final = 0.5
+OVERDUE_US: Final = 5_000_000
+"""How long after the promised start a page goes on promising it. web/player/words.js says the same."""
+_POLLS_S: Final = ((3600, 60), (600, 20), (60, 10), (-1800, 2))
+"""While more than so much is left, a page asks so often."""
 LAMP: Final = {
     State.SCHEDULED: "Not on yet",
     State.DELAYED: "Starting late",
@@ -55,14 +59,24 @@ def next_poll_s(space: Space, now_us: int) -> int:
         return 2
     if space.starts_us is None:
         return 5
-    left_s = (space.starts_us - now_us) / 1e6
-    for least_s, poll_s in ((3600, 60), (600, 20), (60, 10), (-1800, 2)):
-        if left_s > least_s:
-            return poll_s
-    return 15
+    left_us = space.starts_us - now_us
+    return next((poll_s for least_s, poll_s in _POLLS_S if left_us > least_s * 1_000_000), 15)
 
 
-def sentence(space: Space) -> Markup:
+def overdue(space: Space, now_us: int) -> bool:
+    """Whether it should have begun."""
+    return space.state in BEFORE and space.starts_us is not None and now_us >= space.starts_us + OVERDUE_US
+
+
+def stands_until_us(space: Space, now_us: int) -> int | None:
+    """When a page will have to say something else though nothing happens; None: never."""
+    if space.state not in BEFORE or space.starts_us is None:
+        return None
+    polls = [] if space.state is State.OPEN else [space.starts_us - 1_000_000 * least_s for least_s, _ in _POLLS_S]
+    return min((at_us for at_us in (*polls, space.starts_us + OVERDUE_US) if at_us > now_us), default=None)
+
+
+def sentence(space: Space, now_us: int) -> Markup:
     """What a listener needs to know, with times in UTC."""
     stay = " Stay here; it begins by itself."
     starts = time_tag(space.starts_us, "starts")
@@ -80,6 +94,8 @@ def sentence(space: Space) -> Markup:
         case _ if space.starts_us is None:
             ready = "The speakers are getting ready." if space.state is State.OPEN else "No time is set yet."
             return Markup(ready + stay)
+        case _ if overdue(space, now_us):
+            return Markup("It should have begun at {}. The speakers are not on yet.").format(starts) + stay
         case _ if space.starts_us != space.first_starts_us:
             return Markup("Starting late: now {}.").format(starts) + _said(space.reason) + stay
         case _:

@@ -57,7 +57,7 @@ class Report:
     reconnects: int = 0
     broken_packets: int = 0
     states: list[dict[str, Any]] = field(default_factory=list)
-    """Each change of state as {"state", "at_s"}, seconds since listening began."""
+    """Each change of state as {"state", "at_s"}, seconds since listening began; a replay is of what has ended."""
     ended: bool = False
 
 
@@ -243,7 +243,7 @@ class Listener:
         if fragment.made_wall_s is not None:
             self._made.append((fragment.start, fragment.made_wall_s))
         for scheme, message in fragment.messages:
-            if scheme == _NOW_SCHEME:
+            if scheme == _NOW_SCHEME and not self.report.replay:  # there they tell how it was
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     self._note_state(str(json.loads(message)["state"]))
         self._play(self._playout.arrive(fragment.start, len(samples), now))

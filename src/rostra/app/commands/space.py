@@ -18,7 +18,8 @@ def declare(commands: Declared) -> None:
     create.add_argument("--starts", metavar="ISO8601", help="when it begins; without it, whenever the host opens it")
     create.add_argument("--host-name", metavar="NAME", help="who is shown as its host")
     create.add_argument("--manual", action="store_true", help="an encoder alone does not put it on the air")
-    space.add("list", _space(lambda do, a: do.list(), _all_spaces), "all Spaces")
+    listed = space.add("list", _space(lambda do, a: do.list(whole=a.all), _all_spaces), "the Spaces, newest first")
+    listed.add_argument("--all", action="store_true", help="also those that a running server leaves out of a long list")
 
     def on_one(
         name: str, act: Callable[[Any, Args], dict[str, Any]], meaning: str, words: Words = _one_space
@@ -71,6 +72,10 @@ def _when(space: dict[str, Any]) -> str:
 def _all_spaces(found: dict[str, Any]) -> str:
     lines = [f"{one['id']}  {one['state']:9}  {one['starts'] or '-':24}  {one['title']}" for one in found["spaces"]]
     lines += [f"{one}  damaged    see 'rostra timeline verify {one}'" for one in found.get("damaged", ())]
+    if found["more"]:
+        lines.append(
+            f"These are the newest {len(found['spaces'])}; there are more. 'rostra space list --all' shows them."
+        )
     return "\n".join(lines) or 'No Spaces yet. Make one: rostra space create --title "…"'
 
 

@@ -14,20 +14,20 @@ def declare(commands: Declared) -> None:
 
 
 def _verify(args: Args) -> None:
-    from rostra.kernel.clock import SystemClock
-    from rostra.timeline.disk import DiskLibrary
+    from rostra.app.place import Place
+    from rostra.app.spaces import library_of
 
-    proof = _prove(DiskLibrary(args.data, SystemClock()), args.id)
+    proof = _prove(library_of(Place(args.data)), args.id)
     show({"id": args.id, "whole": True, **proof}, args.json, _proven)
 
 
 def _counts(args: Args) -> None:
-    from rostra.app.spaces import parse_id
-    from rostra.kernel.clock import SystemClock, iso
+    from rostra.app.place import Place
+    from rostra.app.spaces import library_of, parse_id
+    from rostra.kernel.clock import iso
     from rostra.space.events import Counted
-    from rostra.timeline.disk import DiskLibrary
 
-    library = DiskLibrary(args.data, SystemClock())
+    library = library_of(Place(args.data))
     proof = _prove(library, args.id)
     reader = library.reader(parse_id(args.id))
     try:
