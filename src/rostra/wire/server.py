@@ -22,7 +22,8 @@ from rostra.wire.parting import Parting
 from rostra.wire.pieces import send_pieces
 from rostra.wire.places import BACKLOG, Places
 from rostra.wire.repeats import Repeats
-from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
+from rostra.wire.secure import LOOK_EVERY_S, Certificate
+from rostra.wire.shaking import Handshakes
 from rostra.wire.stream import Stream
 
 __all__ = ["Counters", "Exchange", "Gathering", "Handler", "Server", "Stream", "send_to_all", "serve"]
@@ -58,19 +59,22 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty: asyncio.Future[None] | None = None
         self._fanout: Fanout | None = None
+        self._handshakes: Handshakes | None = None
         self._second = 0
         self._tick()
         self._sweeper = self.loop.call_later(self._sweep_s, self._sweep)
 
     async def listen(self, sockets: list[socket.socket], secure: Certificate | None = None) -> None:
-        tls: dict[str, Any] = {}
         self.secure = secure is not None
         if secure is not None:
-            tls = {"ssl": secure.context, "ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+            self._handshakes = Handshakes(self, secure.context)
+            for one in sockets:
+                self._handshakes.listen(one)
             self.spawn(self._renew(secure))
+            return
         for one in sockets:
             listen = self.loop.create_unix_server if one.family == socket.AF_UNIX else self.loop.create_server
-            server = await listen(lambda: Connection(self), sock=one, backlog=BACKLOG, **tls)
+            server = await listen(lambda: Connection(self), sock=one, backlog=BACKLOG)
             self._listening.append(server)
 
     async def drain(self, deadline_s: float) -> None:
@@ -78,6 +82,8 @@ class Server:
         self.draining = True
         for server in self._listening:
             server.close()
+        if self._handshakes is not None:
+            self._handshakes.close()
         end = self.loop.time() + deadline_s
         for one in self._connections():
             self._border(one, one.drain)
@@ -122,7 +128,17 @@ class Server:
     @property
     def full(self) -> bool:
         """Too many are inside, the last who came among them."""
-        return self.counters.open - self.places.refusing > self.places.most
+        return self.room < 0
+
+    @property
+    def room(self) -> int:
+        """How many more may come inside; below zero where too many have."""
+        return self.places.most - (self.counters.open - self.places.refusing)
+
+    @property
+    def shaking(self) -> int:
+        """How many are shaking hands. They are not inside."""
+        return len(self._handshakes) if self._handshakes is not None else 0
 
     def turn_away(self, parting: Parting) -> None:
         """We are full. The answer waits until something comes; if too many wait for theirs it is given and the connection cut at once,
