@@ -7,7 +7,6 @@ that memory for all the time it is given, so when too many are under way the one
 import contextlib
 import socket
 import ssl
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rostra.wire.connection import Connection
@@ -31,10 +30,11 @@ class Handshakes:
         self._server = server
         self._context = context
         self._listening: list[socket.socket] = []
-        self._under_way: dict[socket.socket, None] = {}
+        self._under_way: dict[socket.socket, Connection] = {}
+        self._leaving: set[socket.socket] = set()
 
     def __len__(self) -> int:
-        return len(self._under_way)
+        return len(self._under_way) + len(self._leaving)
 
     def listen(self, listening: socket.socket) -> None:
         """Own this socket, which is bound."""
@@ -53,7 +53,13 @@ class Handshakes:
             self._cut_oldest()
 
     def _accept(self, listening: socket.socket) -> None:
+        most = max(SHAKING_LEAST, min(SHAKING_MOST, self._server.room))
         for _ in range(_ACCEPTED_AT_ONCE):
+            if len(self) >= most:
+                # Their files are free at one of the next turns of the loop, and we are called again at each.
+                for _ in range(max(1, most // 64) - len(self._leaving)):
+                    self._cut_oldest()
+                return
             try:
                 one, _ = listening.accept()
             except (BlockingIOError, ConnectionError, InterruptedError):
@@ -63,30 +69,33 @@ class Handshakes:
                 self._server.loop.remove_reader(listening)
                 self._server.loop.call_later(_NO_FILE_S, self._accept_again, listening)
                 return
-            while len(self._under_way) >= max(SHAKING_LEAST, min(SHAKING_MOST, self._server.room)):
-                self._cut_oldest()
-            self._under_way[one] = None
-            self._server.spawn(self._shake(one))
+            connection = self._under_way[one] = Connection(self._server)
+            self._server.spawn(self._shake(one, connection))
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening in self._listening:
             self._server.loop.add_reader(listening, self._accept, listening)
 
     def _cut_oldest(self) -> None:
+        if not self._under_way:
+            return
         oldest = next(iter(self._under_way))
-        del self._under_way[oldest]
+        if self._under_way.pop(oldest).transport is not None:
+            return  # it is through, and inside
+        self._leaving.add(oldest)
         with contextlib.suppress(OSError):  # it may have left by itself
             oldest.shutdown(socket.SHUT_RDWR)
 
-    async def _shake(self, one: socket.socket) -> None:
+    async def _shake(self, one: socket.socket, connection: Connection) -> None:
         try:
             one.setblocking(False)
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await self._server.loop.connect_accepted_socket(
-                partial(Connection, self._server), one, ssl=self._context,
+                lambda: connection, one, ssl=self._context,
                 ssl_handshake_timeout=HANDSHAKE_S, ssl_shutdown_timeout=SHUTDOWN_S,
             )  # fmt: skip
         except OSError:  # which what is no TLS is, too, and what takes too long
             self._server.counters.handshakes_failed += 1
         finally:
             self._under_way.pop(one, None)
+            self._leaving.discard(one)
