@@ -13,6 +13,7 @@ import uvloop
 from certificates import make
 
 from rostra.kernel.errors import Fault
+from rostra.kernel.log import Log, write_to_stderr
 from rostra.wire import server as server_module
 from rostra.wire import shaking as shaking_module
 from rostra.wire.client import Client
@@ -36,7 +37,7 @@ def run(tmp_path: Path, test: Callable[[int, Server, Path], Awaitable[None]], li
         listening.bind(("127.0.0.1", 0))
         port = int(listening.getsockname()[1])
         server = await serve(
-            answer, [listening], limits or Limits(), Counters(), sweep_s=0.1, secure=Certificate(chain, key)
+            answer, [listening], limits or Limits(), Counters(), Log("edge"), 0.1, secure=Certificate(chain, key)
         )
         try:
             await test(port, server, authority)
@@ -73,9 +74,10 @@ def test_our_client_and_curl_are_served(tmp_path: Path) -> None:
 
 
 def test_a_renewed_certificate_is_taken_up_and_nobody_is_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server_module, "LOOK_EVERY_S", 0.02)
+    write_to_stderr("info")
 
     async def test(port: int, server: Server, authority: Path) -> None:
         before = await asyncio.open_connection("localhost", port, ssl=trusting(authority))
@@ -83,6 +85,8 @@ def test_a_renewed_certificate_is_taken_up_and_nobody_is_dropped(
         (tmp_path / "server.key").write_text("half written")
         await asyncio.sleep(0.1)
         assert await _serial(port, authority) == first, "what cannot be used is not used"
+        warnings = [line for line in capfd.readouterr().err.splitlines() if '"warning"' in line]
+        assert len(warnings) == 1 and "cannot be used" in warnings[0], "and is said, once"
         make(tmp_path)
         async with asyncio.timeout(10):
             while await _serial(port, authority) == first:

@@ -171,10 +171,15 @@ class Server:
             self._log.error("a handler failed", trace=error, method=request.method if request is not None else "")
 
     async def _renew(self, secure: Certificate) -> None:
+        said = ""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if secure.renewed() and self._log is not None:
+            renewed = secure.renewed()
+            if self._log is not None and renewed:
                 self._log.info("a renewed certificate is in use")
+            elif self._log is not None and secure.wrong not in ("", said):
+                self._log.warning("the certificate on disk cannot be used; the one before is kept", why=secure.wrong)
+            said = secure.wrong
 
     def _border(self, one: Open, step: Callable[[], None]) -> None:
         """What a handler does in a callback must not cost others their deadlines."""
