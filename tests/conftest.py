@@ -17,7 +17,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "alone: judges what a busy machine would spoil, or makes it busy; see tools/test.sh")
+    config.addinivalue_line(
+        "markers", "alone: judges what a busy machine would spoil, or makes it busy; see tools/test.sh"
+    )
     config.addinivalue_line("markers", "may_block(why): callbacks of this test may hold the loop")
     config.addinivalue_line("markers", "may_leak(why): tasks of this test may outlive its main coroutine")
 

@@ -36,10 +36,12 @@ class Bench:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def ask(self, data: bytes) -> bytes:
-        """All that comes back until the server closes."""
+    async def ask(self, data: bytes, *, shut: bool = False) -> bytes:
+        """All that comes back until the server closes. `shut`: having said that it will ask no more."""
         reader, writer = await self.connect()
         writer.write(data)
+        if shut:
+            writer.write_eof()
         async with asyncio.timeout(5):
             whole = await reader.read()
         writer.close()

@@ -106,10 +106,13 @@ class Connection(asyncio.Protocol):
             self.intake.take(data)
 
     def eof_received(self) -> bool:
-        exchange = self.exchange
-        if exchange is not None and not exchange.watched:
-            self._closing = True
-            self.calm = False
+        """The peer will ask no more. What it has asked for it still gets (RFC 9293 3.6); whether it listens at all shows when it is
+        written to. TLS is closed both ways at once."""
+        exchange, stream = self.exchange, self._stream
+        if not self.server.secure and (stream is not None or exchange is not None and not exchange.watched):
+            self.listen_no_more()
+            if stream is not None and not self.paused:
+                self.deadline = self._stream_until()
             return True
         self._lose()
         return False
@@ -124,7 +127,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.paused = False
         if self._stream is not None:
-            self.deadline = NEVER
+            self.deadline = self._stream_until()
             self._stream.catch_up()
         elif self._closing:
             self._end()
@@ -169,7 +172,7 @@ class Connection(asyncio.Protocol):
         self.exchange = None
         self._stream = stream
         self.calm = False
-        self.deadline = NEVER
+        self.deadline = self._stream_until()
 
     def write(self, data: bytes) -> None:
         """To the kernel at once, past the transport, which costs a third of a short answer's time; what the kernel does not take
@@ -251,6 +254,8 @@ class Connection(asyncio.Protocol):
             if not self.exchange.held:
                 server.counters.answer_timeouts += 1
             self.exchange.expire(server.canned.too_slow, draining=False)
+        elif self._stream is not None and self._stream.heard():
+            self.deadline = self._stream_until()
         elif self._closing:
             self.abort()
         elif self.intake is not None and self.intake.begun:
@@ -275,6 +280,10 @@ class Connection(asyncio.Protocol):
             self._end()
 
     # Ends.
+
+    def _stream_until(self) -> float:
+        """When a stream is looked at: only where the end of its peer's sending side may have been the peer's own."""
+        return self.server.loop.time() + HALF_CLOSED_S if self._closing else NEVER
 
     def _fault(self, error: Exception, exchange: Exchange) -> None:
         self.server.fault(error, exchange.request)
@@ -313,4 +322,6 @@ class Connection(asyncio.Protocol):
 
 
 NEVER = float("inf")
+HALF_CLOSED_S = 5.0
+"""A peer that has shut its sending side and acknowledges nothing of its stream for so long has left."""
 _NO_FILE = -1

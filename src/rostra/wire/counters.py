@@ -16,6 +16,7 @@ class Counters:
     bad_requests: int = 0
     refused_full: int = 0
     aborted_full: int = 0
+    handshakes_failed: int = 0
     head_timeouts: int = 0
     idle_closed: int = 0
     answer_timeouts: int = 0
@@ -46,6 +47,7 @@ _MEANING = {
     "bad_requests": "Requests refused for breaking HTTP or a limit.",
     "refused_full": "Connections answered 503 because the connection limit was reached.",
     "aborted_full": "Connections told so and cut off unheard because even the reserve for refusals was full.",
+    "handshakes_failed": "TLS handshakes that failed, took too long, or gave way to newer ones because too many were under way.",
     "head_timeouts": "Requests that did not arrive whole in time.",
     "idle_closed": "Connections closed after standing idle.",
     "answer_timeouts": "Requests answered 503 because no answer was ready in time.",

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any
 
 from rostra.kernel.log import Log
 from rostra.wire.canned import Canned
@@ -12,8 +11,9 @@ from rostra.wire.counters import Counters
 from rostra.wire.exchange import Handler
 from rostra.wire.messages import Limits
 from rostra.wire.places import BACKLOG
-from rostra.wire.secure import HANDSHAKE_S, LOOK_EVERY_S, SHUTDOWN_S, Certificate
+from rostra.wire.secure import LOOK_EVERY_S, Certificate
 from rostra.wire.server import Server
+from rostra.wire.shaking import Handshakes
 
 
 async def serve(
@@ -34,19 +34,24 @@ async def serve(
         secure: speak TLS.
     """
     server = Server(handler, limits, counters, log, sweep_s, Canned(headers))
-    tls: dict[str, Any] = {}
     if secure is not None:
         server.secure = True
         server.spawn(_renew(secure, log))
-        tls = {"ssl": secure.context, "ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": SHUTDOWN_S}
+        server.listening.append(Handshakes(server, secure.context, sockets))
+        return server
     for one in sockets:
         listen = server.loop.create_unix_server if one.family == socket.AF_UNIX else server.loop.create_server
-        server.listening.append(await listen(lambda: Connection(server), sock=one, backlog=BACKLOG, **tls))
+        server.listening.append(await listen(lambda: Connection(server), sock=one, backlog=BACKLOG))
     return server
 
 
 async def _renew(secure: Certificate, log: Log | None) -> None:
+    said = ""
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        if secure.renewed() and log is not None:
+        renewed = secure.renewed()
+        if log is not None and renewed:
             log.info("a renewed certificate is in use")
+        elif log is not None and secure.wrong not in ("", said):
+            log.warning("the certificate on disk cannot be used; the one before is kept", why=secure.wrong)
+        said = secure.wrong

@@ -48,7 +48,7 @@ class Places:
 
 
 def connections_allowed() -> int:
-    """How many connections the file limit leaves room for: a sixteenth of it, at least 64, is kept for everything else."""
+    """How many connections the file limit leaves room for: a sixteenth of it, at least 128, is kept for everything else."""
     most = _files_most()
     return max(16, most - _spare(most))
 
@@ -56,7 +56,7 @@ def connections_allowed() -> int:
 def refusals_allowed() -> int:
     """How many more may be open to be told that we are full: the spare sixteenth, less what records and the rest need."""
     spare = _spare(_files_most())
-    return max(16, min(BACKLOG, spare - min(_OWN_FILES, 3 * spare // 8)))
+    return max(16, min(BACKLOG, spare - min(_OWN_FILES, spare // 2)))
 
 
 def _files_most() -> int:
@@ -65,8 +65,8 @@ def _files_most() -> int:
 
 
 def _spare(files: int) -> int:
-    return max(64, files // 16)
+    return max(128, files // 16)
 
 
-_OWN_FILES = 192  # records, logs, links to other roles
+_OWN_FILES = 192  # records, logs, links to other roles, hands being shaken
 _REFUSED_S = 1.0

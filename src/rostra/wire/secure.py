@@ -16,6 +16,7 @@ SHUTDOWN_S = 2.0
 class Certificate:
     """Attributes:
     context: for the listening sockets; connections made after a renewal get the new certificate, others keep theirs.
+    wrong: why what is on disk now cannot be used; "" where it is in use.
     """
 
     def __init__(self, chain: Path, key: Path) -> None:
@@ -27,6 +28,7 @@ class Certificate:
         """
         self._chain, self._key = chain, key
         self._mark = self._now()
+        self.wrong = ""
         try:
             self.context = self._load(_fresh())
         except (OSError, ValueError) as wrong:
@@ -39,13 +41,15 @@ class Certificate:
         """Whether there was something new on disk, and it is in use now. What cannot be used yet is looked at again."""
         mark = self._now()
         if mark == self._mark:
+            self.wrong = ""
             return False
         try:
             self._load(_fresh())  # on trial: a chain whose key is not there yet must not spoil the context in use
             self._load(self.context)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as wrong:
+            self.wrong = _said(wrong)
             return False
-        self._mark = mark
+        self._mark, self.wrong = mark, ""
         return True
 
     def _load(self, context: ssl.SSLContext) -> ssl.SSLContext:

@@ -45,6 +45,13 @@ class Open(Protocol):
         """Close at once."""
 
 
+class Listening(Protocol):
+    """Takes what comes to a socket."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
 class TurnedAway(Open, Refused, Protocol):
     """One who is told that there is no place."""
 
@@ -70,7 +77,7 @@ class Server:
         self.repeats = Repeats()
         self.draining = False
         self.secure = False
-        self.listening: list[asyncio.Server] = []
+        self.listening: list[Listening] = []
         self.loop = asyncio.get_running_loop()
         self._log = log
         self._slices: list[set[Open]] = [set() for _ in range(_SLICES)]
@@ -132,7 +139,12 @@ class Server:
     @property
     def full(self) -> bool:
         """Too many are inside, the last who came among them."""
-        return self.counters.open - self.places.refusing > self.places.most
+        return self.room < 0
+
+    @property
+    def room(self) -> int:
+        """How many more may come inside; below zero where too many have."""
+        return self.places.most - (self.counters.open - self.places.refusing)
 
     def turn_away(self, parting: TurnedAway) -> None:
         """We are full. The answer waits until something comes; if too many wait for theirs it is given and the connection cut at once,

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,11 +48,12 @@ class Line(Protocol):
 class Stream:
     """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted."""
 
-    __slots__ = ("_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone")
+    __slots__ = ("_acknowledged", "_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone")
 
     def __init__(self, connection: Line, ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
         self._connection: Line | None = connection
         self._ends = ends_connection
+        self._acknowledged = 0
         self._on_drain = on_drain
         self._on_gone: Callable[[], None] | None = None
         self._watcher: Watcher | None = None
@@ -102,6 +104,18 @@ class Stream:
     def behind(self) -> bool:
         """The kernel has not taken all that was written."""
         return self._connection is not None and self._connection.paused
+
+    def heard(self) -> bool:
+        """Whether the peer's kernel has acknowledged anything since this was asked last; true where there is no telling."""
+        transport = self._connection.transport if self._connection is not None else None
+        raw = transport.get_extra_info("socket") if transport is not None else None
+        try:
+            told = raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.size) if raw is not None else b""
+            (now,) = _ACKNOWLEDGED.unpack(told)
+        except (OSError, struct.error):
+            return True
+        before, self._acknowledged = self._acknowledged, now
+        return bool(now > before)
 
     async def drained(self) -> bool:
         """Wait until the kernel has taken all that was written (at most `limits.write_deadline_s`). False: the peer is gone."""
@@ -173,5 +187,6 @@ class Stream:
             on_drain()
 
 
+_ACKNOWLEDGED = struct.Struct("=120xQ")  # tcpi_bytes_acked in the kernel's struct tcp_info (linux/tcp.h)
 # Without it the kernel takes megabytes for a peer that does not read (tcp(7), Linux).
 _NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
