@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from broadcasts import SPACE, Broadcast
 from people import FLAGS
-from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 from rostra_process import Command, Rostra
 from sounding import sound
 
@@ -656,6 +656,25 @@ def test_a_page_that_waits_asks_again_though_one_question_is_never_answered(
     eventually(lambda: server.state(space["id"])["state"] == "live", 20)
     hears(page, 20)
     hang_up(speaking)
+
+
+def test_in_a_break_the_page_claims_no_sound_and_takes_that_back_by_itself(
+    server: Rostra, page: Page, eventually: Eventually
+) -> None:
+    space = server.run("space", "create", "--title", "Rivers after the flood", "--host-name", "Ada Lovelace")
+    speaking = speak(server, space, 600)
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    page.goto(space["page"])
+    said = page.locator("#caption")
+    expect(said).to_have_text("You hear it live", timeout=20_000)
+    hang_up(speaking)
+    expect(page.locator("#lamp")).to_have_attribute("data-state", "break", timeout=20_000)
+    expect(said).to_have_text("Silent until they return")
+    speaking = speak(server, space, 600)
+    expect(said).to_have_text("You hear it live", timeout=20_000)
+    expect(page.locator("#lamp")).to_have_attribute("data-state", "live")
+    hang_up(speaking)
+    server.run("space", "end", space["id"])
 
 
 def test_a_browser_without_media_source_is_told_what_works(on_air: dict[str, Any], page: Page) -> None:

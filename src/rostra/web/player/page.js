@@ -162,7 +162,7 @@ function show(_) {
     : audio.paused ? "Paused"
     : over() ? "Playing the recording"
     : !sound.started && parts ? "Joining…"
-    : isLive() ? "You hear it live" : `${clock(behind)} behind live`); // prettier-ignore
+    : isLive() ? (space.state === "break" ? "Silent until they return" : "You hear it live") : `${clock(behind)} behind live`); // prettier-ignore
   $("golive").hidden = over() || before();
   $("golive").disabled = begun && !audio.paused && isLive();
   say("golive", $("golive").disabled ? "Live" : "Go live");
