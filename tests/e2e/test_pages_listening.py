@@ -769,6 +769,51 @@ def test_where_hls_is_the_browsers_own_the_end_does_not_change_where_the_ear_is(
     assert shown_s("#here") == 4
 
 
+def test_a_pause_with_hls_of_the_browsers_own_stops_the_clock_and_is_behind_until_go_live(
+    on_air: dict[str, Any], page: Page
+) -> None:
+    """As such a browser does it: in a pause neither the ear nor the end of what it knows moves on."""
+    page.add_init_script(
+        """delete window.MediaSource; delete window.ManagedMediaSource;
+        HTMLMediaElement.prototype.canPlayType = () => "maybe";
+        const began = Date.now();
+        window.lost = 0; // to pauses, seconds
+        const since = () => (window.pausedAt ?? Date.now()) / 1000 - began / 1000;
+        Object.defineProperties(HTMLMediaElement.prototype, {
+          readyState: { get: () => 4 },
+          duration: { get: () => Infinity },
+          currentTime: { get: () => 2 + since() - window.lost, set() {} },
+          seekable: { get: () => ({ length: 1, end: () => 5 + since() }) },
+        });
+        document.addEventListener("pause", () => (window.pausedAt = Date.now()), true);
+        document.addEventListener("play", () => {
+          if (window.pausedAt) window.lost += (Date.now() - window.pausedAt) / 1000;
+          window.pausedAt = undefined;
+        }, true);
+        document.addEventListener("loadstart", () => { window.loads = (window.loads ?? 0) + 1; window.lost = 0; }, true);"""
+    )
+    loading: list[Route] = []
+    page.route("**/hls/*.m3u8", lambda route: loading.append(route))
+    page.goto(on_air["page"])
+    until(page, "window.rostra.parts > 18", 30)
+    page.locator("#audio").dispatch_event("playing")
+    said, live = page.locator("#caption"), page.locator("#golive")
+    expect(said).to_have_text("You hear it live")
+    expect(live).to_be_disabled()
+    page.locator("#play").click()
+    expect(said).to_have_text("Paused")
+    here = page.inner_text("#here")
+    page.wait_for_timeout(6500)
+    assert page.inner_text("#here").partition(" of ")[0] == here
+    page.locator("#play").click()
+    expect(said).to_contain_text("behind live")
+    expect(live).to_be_enabled()
+    loads = page.evaluate("window.loads")
+    live.click()
+    until(page, f"window.loads > {loads}")
+    expect(said).to_have_text("You hear it live")
+
+
 def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
