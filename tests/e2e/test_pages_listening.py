@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from broadcasts import SPACE, Broadcast
 from people import FLAGS
-from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, expect, sync_playwright
 from rostra_process import Command, Rostra
 from sounding import sound
 
@@ -658,6 +658,25 @@ def test_a_page_that_waits_asks_again_though_one_question_is_never_answered(
     hang_up(speaking)
 
 
+def test_in_a_break_the_page_claims_no_sound_and_takes_that_back_by_itself(
+    server: Rostra, page: Page, eventually: Eventually
+) -> None:
+    space = server.run("space", "create", "--title", "Rivers after the flood", "--host-name", "Ada Lovelace")
+    speaking = speak(server, space, 600)
+    eventually(lambda: server.state(space["id"])["state"] == "live", 20)
+    page.goto(space["page"])
+    said = page.locator("#caption")
+    expect(said).to_have_text("You hear it live", timeout=20_000)
+    hang_up(speaking)
+    expect(page.locator("#lamp")).to_have_attribute("data-state", "break", timeout=20_000)
+    expect(said).to_have_text("Silent until they return")
+    speaking = speak(server, space, 600)
+    expect(said).to_have_text("You hear it live", timeout=20_000)
+    expect(page.locator("#lamp")).to_have_attribute("data-state", "live")
+    hang_up(speaking)
+    server.run("space", "end", space["id"])
+
+
 def test_a_browser_without_media_source_is_told_what_works(on_air: dict[str, Any], page: Page) -> None:
     page.add_init_script(
         "delete window.MediaSource; delete window.ManagedMediaSource; HTMLMediaElement.prototype.canPlayType = () => '';"
@@ -748,6 +767,51 @@ def test_where_hls_is_the_browsers_own_the_end_does_not_change_where_the_ear_is(
     seek(page, 4)
     assert page.evaluate("document.getElementById('audio').src").endswith("/recording.m4a")
     assert shown_s("#here") == 4
+
+
+def test_a_pause_with_hls_of_the_browsers_own_stops_the_clock_and_is_behind_until_go_live(
+    on_air: dict[str, Any], page: Page
+) -> None:
+    """As such a browser does it: in a pause neither the ear nor the end of what it knows moves on."""
+    page.add_init_script(
+        """delete window.MediaSource; delete window.ManagedMediaSource;
+        HTMLMediaElement.prototype.canPlayType = () => "maybe";
+        const began = Date.now();
+        window.lost = 0; // to pauses, seconds
+        const since = () => (window.pausedAt ?? Date.now()) / 1000 - began / 1000;
+        Object.defineProperties(HTMLMediaElement.prototype, {
+          readyState: { get: () => 4 },
+          duration: { get: () => Infinity },
+          currentTime: { get: () => 2 + since() - window.lost, set() {} },
+          seekable: { get: () => ({ length: 1, end: () => 5 + since() }) },
+        });
+        document.addEventListener("pause", () => (window.pausedAt = Date.now()), true);
+        document.addEventListener("play", () => {
+          if (window.pausedAt) window.lost += (Date.now() - window.pausedAt) / 1000;
+          window.pausedAt = undefined;
+        }, true);
+        document.addEventListener("loadstart", () => { window.loads = (window.loads ?? 0) + 1; window.lost = 0; }, true);"""
+    )
+    loading: list[Route] = []
+    page.route("**/hls/*.m3u8", lambda route: loading.append(route))
+    page.goto(on_air["page"])
+    until(page, "window.rostra.parts > 18", 30)
+    page.locator("#audio").dispatch_event("playing")
+    said, live = page.locator("#caption"), page.locator("#golive")
+    expect(said).to_have_text("You hear it live")
+    expect(live).to_be_disabled()
+    page.locator("#play").click()
+    expect(said).to_have_text("Paused")
+    here = page.inner_text("#here")
+    page.wait_for_timeout(6500)
+    assert page.inner_text("#here").partition(" of ")[0] == here
+    page.locator("#play").click()
+    expect(said).to_contain_text("behind live")
+    expect(live).to_be_enabled()
+    loads = page.evaluate("window.loads")
+    live.click()
+    until(page, f"window.loads > {loads}")
+    expect(said).to_have_text("You hear it live")
 
 
 def test_the_page_can_be_understood_without_scripts(on_air: dict[str, Any], chromium: Browser) -> None:

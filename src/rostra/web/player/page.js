@@ -68,7 +68,10 @@ function listen(second) {
     const source = space.sound + (!onAir() ? "/recording.m4a" : second === undefined ? newest : replay);
     const there = () => second !== undefined && (audio.currentTime = second);
     audio.onloadedmetadata = there; // some forget where to be when they load
-    if (audio.src !== source) audio.src = source;
+    if (audio.src !== source || second === undefined) {
+      shift = nearest = Infinity;
+      audio.src = source; // also when it is the same: only loading it anew leads to what is live now
+    }
     there();
   } else {
     sound.open();
@@ -91,14 +94,21 @@ const newest = "/hls/index.m3u8";
 const replay = "/hls/replay.m3u8";
 const over = () => space.state === "ended";
 const total = () => sound.live && begun && !over() ? audio.currentTime : Math.max(over() && sound.parts === null ? (space.elapsed_s ?? 0) : sound.count() * PART_S, audio.currentTime);
-const isLive = () => (parts ? sound.live : !audio.src.endsWith(replay)) && !over();
+/** Where HLS is the browser's own, some seconds behind is live there; more than it was at its nearest is a pause or a stall. */
+const isLive = () => (parts ? sound.live : !audio.src.endsWith(replay) && total() - here() < nearest + 5) && !over();
+let shift = Infinity; // second 0 of the newest minute, in seconds of the broadcast
+let nearest = Infinity; // seconds behind
 /** Where the ear is, in seconds of the broadcast. The newest minute has seconds of its own; its end is the broadcast's. */
 function here() {
   const { currentTime, duration, seekable, src } = audio;
   if (!src.endsWith(newest)) return currentTime;
   // Chromium tells the end once there is one, others how far one can go at any time.
   const end = duration < Infinity ? duration : seekable.length ? seekable.end(seekable.length - 1) : currentTime;
-  return total() - end + currentTime;
+  // The end that the browser knows is late by a moment, and in a pause by all of it.
+  shift = over() || !audio.readyState ? total() - end : Math.min(shift, sound.count() ? total() - end : Infinity);
+  if (shift === Infinity) return currentTime;
+  if (!audio.paused && audio.readyState > 2) nearest = Math.min(nearest, total() - shift - currentTime);
+  return shift + currentTime;
 }
 
 function toggle() {
@@ -155,14 +165,14 @@ function show(_) {
   play.dataset.does = does;
   play.classList.toggle("main", does !== "pause");
   say("does", { arm: "Play when it starts", pause: "Pause", start: onAir() ? "Listen live" : "Play" }[does] ?? "");
-  const behind = total() - audio.currentTime;
+  const behind = total() - here();
   say("caption", before() ? (play.hidden ? "Ready. It begins by itself." : "")
     : !begun ? (refused && onAir() ? "Your browser waits for you: press to listen." : onAir() ? "Listen live" : "Listen from the beginning")
     : audio.ended ? "That was all of it."
     : audio.paused ? "Paused"
     : over() ? "Playing the recording"
     : !sound.started && parts ? "Joining…"
-    : isLive() ? "You hear it live" : `${clock(behind)} behind live`); // prettier-ignore
+    : isLive() ? (space.state === "break" ? "Silent until they return" : "You hear it live") : `${clock(behind)} behind live`); // prettier-ignore
   $("golive").hidden = over() || before();
   $("golive").disabled = begun && !audio.paused && isLive();
   say("golive", $("golive").disabled ? "Live" : "Go live");
@@ -342,8 +352,8 @@ if (onAir()) listen();
 else {
   show();
   loadMore();
-  if (!over()) refresh(1);
 }
+if (!over() && !(onAir() && parts)) refresh(1); // else the sound brings it along
 for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, loadMore);
 let ticks = 0;
 setInterval(() => {
