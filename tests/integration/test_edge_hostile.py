@@ -190,13 +190,16 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 @pytest.fixture(scope="module")
 def half_open(edge: Edge) -> Iterator[tuple[float, list[socket.socket]]]:
     """Opened before the first test; the last one looks what became of them after the ten seconds that a request may take."""
-    made = []
+    made, files = [], edge.files
     for at in range(300):
         one = edge.connect()
         # The last ones greet as SSH does: a line that could still become a request.
         one.sendall(request("/opus/part/1.m4s")[: 1 + at % 40] if at < 290 else b"SSH-2.0-OpenSSH_9.2\r\n")
         made.append(one)
-    yield time.monotonic(), made
+    opened = time.monotonic()
+    while edge.files < files + len(made) and time.monotonic() < opened + 5:
+        time.sleep(0.01)
+    yield opened, made
     for one in made:
         one.close()
 
