@@ -1,4 +1,5 @@
 import ctypes
+import datetime
 import errno
 import os
 import resource
@@ -12,10 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from certificates import make
 from rostra_process import free_ports
 
 from rostra.app import doctor
-from rostra.app.doctor import Finding
+from rostra.app.findings import Finding
 
 
 def findings(data: Path, **where: int) -> dict[str, Finding]:
@@ -166,3 +168,35 @@ def test_a_machine_without_the_kernels_ring_is_fit(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("rostra.wire.fanout._system_call", forbidden)
     found = next(one for one in doctor.examine(tmp_path) if one.what == "fan-out")
     assert found.result == "ok" and "one system call for each listener" in found.said
+
+
+@pytest.mark.parametrize(
+    ("days", "result", "said"),
+    [(-1, "fail", "begins on"), (1, "ok", "good until"), (20, "warn", "runs out on"), (31, "fail", "ran out on")],
+)
+def test_a_certificate_that_browsers_will_refuse_is_found_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, result: str, said: str
+) -> None:
+    """It is made for thirty days."""
+    _, chain, key = make(tmp_path / "tls")
+    (tmp_path / "rostra.toml").write_text(f'tls_certificate = "{chain}"\ntls_key = "tls/{key.name}"\n')
+    today = datetime.datetime.now(datetime.UTC)
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> "Clock":
+            return cls.fromtimestamp((today + datetime.timedelta(days=days)).timestamp(), tz)
+
+    monkeypatch.setattr(doctor.datetime, "datetime", Clock)
+    found = findings(tmp_path, port=free_ports())["certificate"]
+    assert (found.result, said in found.said) == (result, True), found
+
+
+def test_a_certificate_that_is_not_there_is_the_finding_and_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / "rostra.toml").write_text('tls_certificate = "a.pem"\ntls_key = "a.key"\n')
+    found = findings(tmp_path, port=free_ports())["certificate"]
+    assert found.result == "fail" and "cannot be used" in found.said and found.remedy
+
+
+def test_no_certificate_is_no_finding(tmp_path: Path) -> None:
+    assert "certificate" not in findings(tmp_path, port=free_ports())

@@ -1,6 +1,7 @@
 """`rostra doctor`: what is missing, in one line each, with what to do about it."""
 
 import asyncio
+import datetime
 import importlib
 import importlib.metadata
 import os
@@ -12,12 +13,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rostra.app.findings import Finding
 from rostra.app.listening import private_sockets_of
 from rostra.app.place import Place, Running, settings_of
+from rostra.app.validity import validity
 from rostra.kernel.errors import Fault, Unavailable
 from rostra.kernel.settings import ROLES, Settings
 from rostra.wire.client import Client, ClientLimits
@@ -32,14 +34,6 @@ _MB_PER_HOUR = 100
 """One Space's record: 48 + 96 + 48 kb/s and frames, when somebody always speaks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    what: str
-    result: Literal["ok", "warn", "fail"]
-    said: str
-    remedy: str = ""
-
-
 def examine(data: Path, *, host: str | None = None, port: int | None = None) -> list[Finding]:
     """Look at everything; nothing is changed but a test file that is removed again."""
     findings = [_python(), *_libraries(), _libopus(), _programs()]
@@ -52,7 +46,8 @@ def examine(data: Path, *, host: str | None = None, port: int | None = None) -> 
     running = place.running()
     known = f"{place.settings_file}" if place.settings_file.exists() else "defaults; 'rostra serve' writes the file"
     findings += [Finding("settings", "ok", known), _links(settings), *_ports(settings, running)]
-    findings += [*_media(settings), *_turn(settings)]
+    certificate = validity(settings.tls_certificate, settings.tls_key, datetime.datetime.now(datetime.UTC))
+    findings += [*_media(settings), *_turn(settings), *([certificate] if certificate else [])]
     return [*findings, *_disk(data), *_clocks(), _file_limit(), _fanout(), *_roles(running, place.run)]
 
 
