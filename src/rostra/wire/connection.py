@@ -106,10 +106,11 @@ class Connection(asyncio.Protocol):
             self.intake.take(data)
 
     def eof_received(self) -> bool:
-        """The peer will ask no more. What it has asked for it still gets (RFC 9293 3.6); whether it listens at all shows when it is
-        written to. TLS is closed both ways at once."""
+        """The peer will ask no more. What it has asked for it still gets (RFC 9293 3.6), unless its leaving is watched for; whether it
+        listens at all shows when it is written to. TLS is closed both ways at once."""
         exchange, stream = self.exchange, self._stream
-        if not self.server.secure and (stream is not None or exchange is not None and not exchange.watched):
+        asked = stream if stream is not None else exchange
+        if not self.server.secure and asked is not None and not asked.watched:
             self.listen_no_more()
             if stream is not None and not self.paused:
                 self.deadline = self._stream_until()

@@ -46,6 +46,7 @@ async def send_pieces(exchange: Exchange, response: Response, owner: Owner) -> N
     stream = exchange.stream(head, ends_connection=not (chunked or counted))
     stream.on_gone(lambda: _cancel(task))
     if response.endless:
+        stream.watched = True
         stream.on_drain(drain)
     try:
         async for piece in body:

@@ -46,9 +46,14 @@ class Line(Protocol):
 
 
 class Stream:
-    """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted."""
+    """An answer written piece by piece. Unsent bytes are bounded: past `limits.stream_bytes` the connection is aborted.
 
-    __slots__ = ("_acknowledged", "_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone")
+    Attributes:
+        gone: the peer left, or was aborted, before `close`.
+        watched: a peer that shuts its sending side counts as gone: nothing may come for so long that only this can tell.
+    """
+
+    __slots__ = ("_acknowledged", "_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone", "watched")
 
     def __init__(self, connection: Line, ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
         self._connection: Line | None = connection
@@ -58,7 +63,7 @@ class Stream:
         self._on_gone: Callable[[], None] | None = None
         self._watcher: Watcher | None = None
         self._waiting: asyncio.Future[None] | None = None
-        self.gone = False
+        self.gone = self.watched = False
 
     def straight(self, watcher: Watcher, unsent_bytes: int) -> Callable[[bytes], None]:
         """The shortest way for one who writes the same to thousands: the transport's own `write`.
