@@ -53,7 +53,17 @@ class Stream:
         watched: a peer that shuts its sending side counts as gone: nothing may come for so long that only this can tell.
     """
 
-    __slots__ = ("_acknowledged", "_connection", "_ends", "_on_drain", "_on_gone", "_waiting", "_watcher", "gone", "watched")
+    __slots__ = (
+        "_acknowledged",
+        "_connection",
+        "_ends",
+        "_on_drain",
+        "_on_gone",
+        "_waiting",
+        "_watcher",
+        "gone",
+        "watched",
+    )
 
     def __init__(self, connection: Line, ends_connection: bool, on_drain: Callable[[], None] | None) -> None:
         self._connection: Line | None = connection
