@@ -494,6 +494,25 @@ def asleep(page: Page) -> Iterator[None]:
             os.kill(one["id"], signal.SIGCONT)
 
 
+def ear_across_the_end(
+    space: dict[str, Any],
+    page: Page,
+    server: Rostra,
+    eventually: Eventually,
+    away: Callable[[Page], AbstractContextManager[None]],
+    seconds: float,
+) -> float:
+    """Be away for so long, and from before the end to after it. Where the ear was, in seconds from the beginning."""
+    page.goto(space["page"])
+    hears(page)
+    stopped: float = player(page, "position()")
+    with away(page):
+        eventually(lambda: server.state(space["id"])["elapsed_s"] > stopped + seconds, 40)
+        server.run("space", "end", space["id"])
+    page.locator("#lamp", has_text="Ended").wait_for(timeout=20_000)
+    return stopped
+
+
 @pytest.mark.parametrize("away", [cut_off, asleep])
 def test_who_was_away_past_the_end_goes_on_where_the_ear_was(
     own_on_air: dict[str, Any],
@@ -502,13 +521,7 @@ def test_who_was_away_past_the_end_goes_on_where_the_ear_was(
     eventually: Eventually,
     away: Callable[[Page], AbstractContextManager[None]],
 ) -> None:
-    page.goto(own_on_air["page"])
-    hears(page)
-    stopped = player(page, "position()")
-    with away(page):
-        eventually(lambda: server.state(own_on_air["id"])["elapsed_s"] > stopped + 18, 40)
-        server.run("space", "end", own_on_air["id"])
-    page.locator("#lamp", has_text="Ended").wait_for(timeout=20_000)
+    stopped = ear_across_the_end(own_on_air, page, server, eventually, away, 18)
     page.locator("#words", has_text="This is the whole of it.").wait_for(timeout=5000)
     until(page, f"rostra.position() > {stopped} + 2.5", 10)
     assert player(page, "position()") < stopped + 8, "nothing was left out"
@@ -528,13 +541,7 @@ def test_who_was_away_for_some_seconds_across_the_end_hears_all_of_it(
     eventually: Eventually,
     away: Callable[[Page], AbstractContextManager[None]],
 ) -> None:
-    page.goto(own_on_air["page"])
-    hears(page)
-    stopped = player(page, "position()")
-    with away(page):
-        eventually(lambda: server.state(own_on_air["id"])["elapsed_s"] > stopped + 11, 40)
-        server.run("space", "end", own_on_air["id"])
-    page.locator("#lamp", has_text="Ended").wait_for(timeout=20_000)
+    stopped = ear_across_the_end(own_on_air, page, server, eventually, away, 11)
     page.get_by_text("That was all of it.").wait_for(timeout=25_000)
     whole = player(page, "parts") * 0.5
     assert whole > stopped + 9

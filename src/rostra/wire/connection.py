@@ -90,6 +90,7 @@ class Connection(asyncio.Protocol):
             else:
                 repeats.current = data
             if request is not None:
+                # As in `handle`; one call more would be felt here (docs/how/wire.md).
                 server.counters.requests += 1
                 self.exchange = exchange = Exchange(self, request)
                 self.deadline = server.answer_until
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
             self.intake.take(data)
 
     def eof_received(self) -> bool:
-        """The peer will ask no more. What it has asked for it still gets (RFC 9293 3.6), unless its leaving is watched for; whether it
+        """The peer will ask no more. It still gets what is in hand for it (RFC 9293 3.6), unless its leaving is watched for; whether it
         listens at all shows when it is written to. TLS is closed both ways at once."""
         exchange, stream = self.exchange, self._stream
         asked = stream if stream is not None else exchange
